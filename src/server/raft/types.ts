@@ -1,0 +1,167 @@
+/**
+ * What goes into the Raft core and what comes out of it: entries, messages, events and effects.
+ * Indexes and terms are safe integers; member ids are unsigned 64-bit numbers.
+ */
+
+/** An unsigned 64-bit member id. */
+export type MemberId = bigint;
+
+/** One log entry. `noop` is the empty entry of a new leader; `command` holds an encoded command. */
+export interface Entry {
+  readonly index: number;
+  readonly term: number;
+  readonly kind: EntryKind;
+  readonly data: Uint8Array;
+}
+export type EntryKind = "noop" | "command";
+
+/** What must be durable before a promise that rests on it leaves. `commit` is a lower bound after a restart. */
+export interface HardState {
+  readonly term: number;
+  readonly vote: MemberId | undefined;
+  readonly commit: number;
+}
+
+/** The voters and learners of the cluster as of the committed configuration. */
+export interface Membership {
+  readonly voters: readonly MemberId[];
+  readonly learners: readonly MemberId[];
+}
+
+export interface RaftConfig {
+  readonly id: MemberId;
+  /** Election timeout in ticks (E); the drawn timeout lies in [E, 2E). Thesis 3.4. */
+  readonly electionTicks: number;
+  readonly heartbeatTicks: number;
+  readonly preVote: boolean;
+  readonly limits: RaftLimits;
+}
+
+export interface RaftLimits {
+  readonly messageBytesMax: number;
+  readonly inflightMessagesMax: number;
+  readonly inflightBytesMax: number;
+  readonly uncommittedBytesMax: number;
+  readonly appliedLagEntriesMax: number;
+  /** Entries handed to the state machine in one apply effect. */
+  readonly applyEntriesMax: number;
+  readonly applyBytesMax: number;
+}
+
+/** What a restarted (or new) member knows before its first event. */
+export interface RestoredState {
+  readonly hardState: HardState;
+  /** Index of the first entry in `entries`, or the next index to be written when it is empty. */
+  readonly firstIndex: number;
+  /** Term of the entry before `firstIndex`; 0 at the start of a log. */
+  readonly previousTerm: number;
+  readonly entries: readonly Entry[];
+  readonly applied: number;
+  readonly membership: Membership;
+  /** Seeds the core's own generator for election timeouts. */
+  readonly seed: number;
+}
+
+export type RaftEvent =
+  | { readonly kind: "tick" }
+  | { readonly kind: "message"; readonly message: Message }
+  /** Stand for election now; what a single voter does at start. Ignored by a leader or a learner. */
+  | { readonly kind: "campaign" }
+  | { readonly kind: "propose"; readonly requestId: number; readonly data: Uint8Array }
+  | { readonly kind: "read"; readonly requestId: number }
+  /** The append effect with this id is on disk. */
+  | { readonly kind: "durable"; readonly appendId: number }
+  /** The state machine has applied everything up to this index. */
+  | { readonly kind: "applied"; readonly index: number }
+  /** The driver allows log entries up to `index` to be dropped: the state file holds them durably. */
+  | { readonly kind: "compact"; readonly index: number }
+  | { readonly kind: "peerUnreachable"; readonly peer: MemberId }
+  | { readonly kind: "leaderUnreachable" };
+
+/** Everything the driver must do for one turn. The contract is in spec/raft-storage.md 2.3. */
+export interface Effects {
+  /** May leave at any time, in any order, and may be lost. */
+  readonly send: readonly Message[];
+  readonly append: Append | undefined;
+  readonly apply: Apply | undefined;
+  /** Reads that may be answered once `index` is applied. */
+  readonly reads: readonly ConfirmedRead[];
+  readonly rejected: readonly Rejected[];
+  readonly role: RoleChange | undefined;
+}
+
+/** One durable write, performed whole and in order of `id`; then the driver steps `durable(id)`. */
+export interface Append {
+  readonly id: number;
+  readonly hardState: HardState | undefined;
+  /** Drop entries from this index on before writing `entries`. */
+  readonly truncateFrom: number | undefined;
+  readonly entries: readonly Entry[];
+  /** Drop entries up to and including this index. */
+  readonly compactTo: number | undefined;
+  /** Leave only after the write is durable. */
+  readonly sendAfter: readonly Message[];
+}
+
+/** Committed and locally durable entries to hand to the state machine, in order. */
+export interface Apply {
+  readonly first: number;
+  readonly last: number;
+  readonly entries: readonly Entry[];
+}
+
+export interface ConfirmedRead {
+  readonly requestId: number;
+  readonly index: number;
+}
+
+/** A proposal or read that was certainly not appended, and why. */
+export interface Rejected {
+  readonly requestId: number;
+  readonly reason: RejectReason;
+}
+export type RejectReason = "noLeader" | "leaderChanged" | "tooManyUncommitted" | "tooManyUnapplied";
+
+export type Role = "follower" | "preCandidate" | "candidate" | "leader";
+
+export interface RoleChange {
+  readonly role: Role;
+  readonly term: number;
+  readonly leader: MemberId | undefined;
+}
+
+interface MessageHead {
+  readonly from: MemberId;
+  readonly to: MemberId;
+  readonly term: number;
+}
+
+export type Message = MessageHead &
+  (
+    | {
+        readonly kind: "preVote" | "vote";
+        readonly lastIndex: number;
+        readonly lastTerm: number;
+      }
+    | { readonly kind: "preVoteReply" | "voteReply"; readonly granted: boolean }
+    | {
+        readonly kind: "append";
+        readonly previousIndex: number;
+        readonly previousTerm: number;
+        readonly entries: readonly Entry[];
+        readonly commit: number;
+      }
+    | {
+        readonly kind: "appendReply";
+        readonly rejected: boolean;
+        /** Accepted: the last index known to match. Rejected: the probed previous index. */
+        readonly index: number;
+        readonly hintIndex: number;
+        readonly hintTerm: number;
+      }
+    | { readonly kind: "heartbeat"; readonly commit: number; readonly readRound: number }
+    | { readonly kind: "heartbeatReply"; readonly readRound: number }
+    | { readonly kind: "readForward"; readonly requestId: number }
+    | { readonly kind: "readReply"; readonly requestId: number; readonly index: number }
+    | { readonly kind: "proposeForward"; readonly requestId: number; readonly data: Uint8Array }
+  );

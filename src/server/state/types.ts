@@ -1,0 +1,146 @@
+/**
+ * The replicated state as the rest of the house sees it: what applying returns, and what can be read.
+ * Revisions are safe integers here; wire messages carry bigint.
+ */
+
+import type { KeyValue } from "../../../proto/gen/etcd/kv.js";
+import type { RangeRequest, TxnRequest } from "../../../proto/gen/etcd/rpc.js";
+import type { Command } from "../../../proto/gen/internal/command.js";
+import type { Code, WireStatus } from "../../../proto/status.js";
+import type { Entry } from "../raft/types.js";
+import type { StateSize } from "../storage/types.js";
+
+export type CommandBody = NonNullable<Command["body"]>;
+
+/** The call that waits for a command: see proto/internal/command.proto. */
+export interface RequestId {
+  readonly origin: bigint;
+  readonly boot: number;
+  readonly sequence: number;
+}
+
+/** What one log entry did. `request` is undefined for the leader's empty entry. */
+export interface Applied {
+  readonly index: number;
+  readonly term: number;
+  readonly request: RequestId | undefined;
+  readonly result: CommandResult;
+  /** The changes of one revision, in the order they happened; undefined if the revision did not move. */
+  readonly changes: RevisionChanges | undefined;
+  /** Leases that came or went by this entry, so that the expiry clock can follow. */
+  readonly leases: readonly LeaseChange[];
+}
+
+/** A response without cluster_id, member_id and raft_term, which the api adds; or a failure that every member agrees on. */
+export type CommandResult =
+  | { readonly kind: "ok"; readonly revision: number; readonly response: CommandResponse }
+  | { readonly kind: "failed"; readonly revision: number; readonly status: WireStatus };
+
+/** The response part of each command, in wire form (bigint), headers undefined except inside transactions. */
+export type CommandResponse =
+  | { readonly kind: "put"; readonly previous: KeyValue | undefined }
+  | { readonly kind: "deleteRange"; readonly deleted: number; readonly previous: readonly KeyValue[] }
+  | { readonly kind: "txn"; readonly response: TxnOutcome }
+  | { readonly kind: "compact" }
+  | { readonly kind: "leaseGrant"; readonly id: bigint; readonly ttlSeconds: number }
+  | { readonly kind: "leaseRevoke" }
+  | { readonly kind: "alarm"; readonly alarms: readonly Alarm[] }
+  | { readonly kind: "none" };
+
+export type TxnOutcome = import("../../../proto/gen/etcd/rpc.js").TxnResponse;
+
+export interface RevisionChanges {
+  readonly revision: number;
+  readonly changes: readonly Change[];
+}
+
+/** One put or delete. `kv` of a delete holds only key and mod_revision. `previous` is the pair it replaced, if any. */
+export interface Change {
+  readonly kind: "put" | "delete";
+  readonly kv: KeyValue;
+  /** Reads the replaced pair; undefined when there was none or it is compacted. Lazy: only watchers with prev_kv ask. */
+  previous(): KeyValue | undefined;
+}
+
+export type LeaseChange =
+  | { readonly kind: "granted"; readonly id: bigint; readonly ttlSeconds: number }
+  | { readonly kind: "revoked"; readonly id: bigint };
+
+export interface Alarm {
+  readonly memberId: bigint;
+  readonly type: "NOSPACE" | "CORRUPT";
+}
+
+export interface Lease {
+  readonly id: bigint;
+  readonly ttlSeconds: number;
+}
+
+export interface Member {
+  readonly id: bigint;
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+  readonly clientUrls: readonly string[];
+  readonly learner: boolean;
+}
+
+export interface RangeResult {
+  readonly kvs: readonly KeyValue[];
+  readonly count: number;
+  readonly more: boolean;
+  /** The store's revision when it was read, never the one that was asked for. */
+  readonly revision: number;
+}
+
+export interface HashResult {
+  readonly hash: number;
+  readonly compactRevision: number;
+  readonly hashRevision: number;
+  readonly revision: number;
+}
+
+/** Applies committed entries, in order, each batch in one transaction together with the applied index. */
+export interface Machine {
+  apply(entries: readonly Entry[]): readonly Applied[];
+}
+
+/** Reads of the local state. They throw WireError for revisions that are compacted or in the future. */
+export interface StateReader {
+  /** Current revision: 1 before the first write. */
+  revision(): number;
+  /** Revision of the last compaction; -1 if there was none. */
+  compactRevision(): number;
+  appliedIndex(): number;
+  appliedTerm(): number;
+  range(request: RangeRequest): RangeResult;
+  /** A transaction that holds only range operations. Throws if it is not read-only. */
+  readTxn(request: TxnRequest): { readonly response: TxnOutcome; readonly revision: number };
+  /** Changes from a revision on, whole revisions only, oldest first, at most `revisionsMax` of them. */
+  changesSince(from: number, revisionsMax: number): readonly RevisionChanges[];
+  leases(): readonly Lease[];
+  lease(id: bigint): Lease | undefined;
+  leaseKeys(id: bigint): readonly Uint8Array[];
+  members(): readonly Member[];
+  alarms(): readonly Alarm[];
+  clusterVersion(): string | undefined;
+  hashKv(revision: number): HashResult;
+  /** Hash over the whole state, for tests; comparable between members of this implementation only. */
+  hashAll(): number;
+  size(): StateSize;
+}
+
+/** The state of one member: applied to, read from, copied and closed. */
+export interface State extends Machine {
+  readonly reader: StateReader;
+  /** Makes everything applied so far survive a power cut; returns that applied index. */
+  makeDurable(): number;
+  /** One bounded step of physical compaction; false when nothing is left to do. */
+  compactStep(): boolean;
+  /** Moves pages from the WAL into the file, bounded work, called from idle turns. */
+  checkpoint(): void;
+  /** Writes a compact, consistent copy to `path`. */
+  exportTo(path: string): void;
+  close(): void;
+}
+
+export type { Code };

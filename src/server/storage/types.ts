@@ -1,0 +1,55 @@
+/**
+ * The two durable things of a member: its log (the root of truth) and its replicated state.
+ * Both are synchronous and may run inline or in a worker thread behind the same classes.
+ */
+import type { Entry, HardState, MemberId, Membership } from "../raft/types.js";
+
+/** Who this member is. Fixed at bootstrap, read from disk ever after. */
+export interface Identity {
+  readonly clusterId: bigint;
+  readonly memberId: MemberId;
+}
+
+/** What the log store holds when it is opened. */
+export interface InitialState {
+  readonly identity: Identity;
+  readonly hardState: HardState;
+  readonly firstIndex: number;
+  readonly previousTerm: number;
+  readonly entries: readonly Entry[];
+  readonly membership: Membership;
+  /** File name (not a path) of the state file that the pointer row names. */
+  readonly stateFile: string;
+  /** Rises by one at every open; makes request ids unique over restarts. */
+  readonly bootCount: number;
+}
+
+/** What a new member writes before anything else. */
+export interface Bootstrap {
+  readonly identity: Identity;
+  readonly hardState: HardState;
+  readonly membership: Membership;
+}
+
+/** One durable write: a single FULL transaction, one fsync. Mirrors the core's append effect. */
+export interface LogBatch {
+  readonly hardState: HardState | undefined;
+  readonly truncateFrom: number | undefined;
+  readonly entries: readonly Entry[];
+  readonly compactTo: number | undefined;
+}
+
+export interface LogStore {
+  readonly initial: InitialState;
+  /** Durable when it returns. Throws only what must end the process. */
+  append(batch: LogBatch): void;
+  /** Points at another state file, in one durable transaction (defrag, restore, snapshot install). */
+  switchStateFile(stateFile: string): void;
+  close(): void;
+}
+
+/** Bytes in the state file: allocated pages and pages in use. */
+export interface StateSize {
+  readonly allocatedBytes: number;
+  readonly inUseBytes: number;
+}
