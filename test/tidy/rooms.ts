@@ -1,0 +1,79 @@
+/**
+ * The one table of who may import whom, and the one table of who may use which package. The longest prefix wins.
+ * A room may always import itself; a file that no row covers is a violation, so that a new room is a decision.
+ */
+
+export interface Room {
+  readonly prefix: string;
+  /** Prefixes of what it may import, besides itself. */
+  readonly mayImport: readonly string[];
+}
+
+const invariant = "src/server/invariant.ts";
+const runtime = "src/server/runtime/";
+const raftTypes = "src/server/raft/types.ts";
+
+export const rooms: readonly Room[] = [
+  { prefix: "proto/", mayImport: [] },
+
+  { prefix: "src/client/", mayImport: ["proto/"] },
+  { prefix: "src/cli/", mayImport: ["src/client/index.ts", "proto/"] },
+
+  { prefix: invariant, mayImport: [] },
+  { prefix: runtime, mayImport: [] },
+  { prefix: "src/server/config/", mayImport: [runtime] },
+  { prefix: "src/server/raft/", mayImport: [invariant] },
+  { prefix: "src/server/storage/", mayImport: [invariant, raftTypes] },
+  { prefix: "src/server/state/", mayImport: [invariant, raftTypes, "src/server/storage/", "proto/"] },
+  { prefix: "src/server/watch/", mayImport: [invariant, "src/server/state/", "proto/"] },
+  {
+    prefix: "src/server/replica/",
+    mayImport: [invariant, runtime, "src/server/raft/", "src/server/storage/", "src/server/state/", "proto/"],
+  },
+  { prefix: "src/server/peer/", mayImport: [invariant, runtime, raftTypes, "proto/"] },
+  {
+    prefix: "src/server/api/",
+    mayImport: [invariant, runtime, "src/server/replica/", "src/server/state/", "src/server/watch/", "proto/"],
+  },
+  { prefix: "src/server/rpc/", mayImport: [invariant, runtime, "src/server/api/", "proto/"] },
+  { prefix: "src/server/http/", mayImport: [invariant, runtime, "src/server/api/", "proto/"] },
+  { prefix: "src/server/listen/", mayImport: [] },
+
+  // The composition root and the faces see every room of the server.
+  { prefix: "src/server/server.ts", mayImport: ["src/server/", "proto/"] },
+  { prefix: "src/server/main.ts", mayImport: ["src/server/", "proto/"] },
+  { prefix: "src/server/index.ts", mayImport: ["src/server/", "proto/"] },
+  { prefix: "src/server/testing.ts", mayImport: ["src/server/", "proto/"] },
+];
+
+/** Where each package may be named. A package that is not in the table may be named nowhere. */
+export const packages: Readonly<Record<string, readonly string[]>> = {
+  "@bufbuild/protobuf": ["proto/", "src/"],
+  "@grpc/grpc-js": ["proto/gen/", "src/client/grpc-transport.ts", "src/server/rpc/", "src/server/peer/"],
+  "@oclif/core": ["src/cli/"],
+  "better-sqlite3": ["src/server/storage/"],
+  "cli-table3": ["src/cli/output/"],
+  inquirer: ["src/cli/"],
+  "prom-client": ["src/server/http/"],
+  tinyqueue: ["src/server/replica/"],
+  yaml: ["src/cli/", "src/server/config/"],
+};
+
+/** Rooms that know nothing of the world: no clock, no randomness, no I/O of their own. */
+export const pureRooms: readonly string[] = ["src/server/raft/", "src/server/state/"];
+
+/** Rooms that never suspend: what holds at the top of a function still holds at its end. */
+export const synchronousRooms: readonly string[] = [
+  "src/server/raft/",
+  "src/server/storage/",
+  "src/server/state/",
+  "src/server/watch/",
+];
+
+/** The row that rules a path: the one with the longest prefix. */
+export function roomOf(path: string): Room | undefined {
+  return rooms
+    .filter((room) => path.startsWith(room.prefix))
+    .toSorted((a, b) => b.prefix.length - a.prefix.length)
+    .at(0);
+}
