@@ -60,6 +60,8 @@ export interface ReplicaMaintenance {
   defragment(): Promise<void>;
   /** Writes a consistent copy of the state to a new temporary file that the caller deletes. */
   exportSnapshot(): Promise<{ readonly path: string; readonly sizeBytes: number }>;
+  /** Resolves when nothing is left to delete physically below the compact revision. */
+  compactionFinished(options: WaitOptions): Promise<void>;
 }
 
 /** Called after each applied batch, before any waiting call is answered. */
