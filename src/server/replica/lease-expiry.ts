@@ -93,7 +93,7 @@ export class LeaseExpiry {
   }
 
   ordered(): readonly bigint[] {
-    return [...this.running.entries()].sort(([, a], [, b]) => a.deadlineMs - b.deadlineMs).map(([id]) => id);
+    return [...this.running.entries()].toSorted(([, a], [, b]) => a.deadlineMs - b.deadlineMs).map(([id]) => id);
   }
 
   /** Finds what has expired, within the limit, and revokes it; called twice a second. */

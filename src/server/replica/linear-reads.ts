@@ -83,7 +83,7 @@ export class LinearReads {
 
   /** Once a tick: asks again where no answer came, and fails what is overdue. */
   tick(nowMs: number): void {
-    for (const round of [...this.rounds]) {
+    for (const round of this.rounds) {
       if (round.readers[0] !== undefined && round.readers[0].deadlineMs <= nowMs) this.fail(round, status.Timeout);
       else if (round.index === undefined && nowMs - round.askedMs >= retryAfterMs) {
         this.slowCount += 1;
@@ -95,7 +95,7 @@ export class LinearReads {
   failAll(wireStatus: WireStatus): void {
     for (const reader of this.arriving) reader.reject(new WireError(wireStatus));
     this.arriving = [];
-    for (const round of [...this.rounds]) this.fail(round, wireStatus);
+    for (const round of this.rounds) this.fail(round, wireStatus);
   }
 
   private ask(round: Round, nowMs: number): void {

@@ -3,7 +3,7 @@
  * There is no timer per call: the owner asks for the overdue ones at every tick.
  */
 import { status, WireError, type WireStatus } from "../../../proto/status.js";
-import type { Applied, CommandResponse } from "../state/types.js";
+import type { Applied } from "../state/types.js";
 import type { Outcome } from "./types.js";
 
 interface Waiting {
@@ -58,7 +58,7 @@ export class Proposals {
     if (call === undefined) return;
     const { result } = applied;
     if (result.kind === "failed") call.reject(new WireError(result.status));
-    else call.resolve({ revision: result.revision, response: result.response as CommandResponse });
+    else call.resolve({ revision: result.revision, response: result.response });
   }
 
   fail(sequence: number, wireStatus: WireStatus): void {
@@ -66,7 +66,7 @@ export class Proposals {
   }
 
   failAll(wireStatus: WireStatus): void {
-    for (const sequence of [...this.waiting.keys()]) this.fail(sequence, wireStatus);
+    for (const sequence of this.waiting.keys()) this.fail(sequence, wireStatus);
   }
 
   /** Answers every call whose time is up. `unsent` are calls that never reached the Raft core. */
