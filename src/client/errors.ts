@@ -1,0 +1,150 @@
+/**
+ * What the client throws: one class decided by `code`, and a few subclasses that carry more.
+ * Every error says what became of the request (`outcome`), where it was sent and how often it was tried.
+ */
+import { Code, type StatusName, status } from "../../proto/status.js";
+import type { KeyValue } from "./types.js";
+
+/** Whether a write took effect: proof that it did not, proof that it did, or neither. */
+export type Outcome = "not-applied" | "unknown" | "applied";
+
+/** Failures that the client itself finds; every other code is a name of the wire-error table. */
+export type ClientErrorCode =
+  | "Aborted" // the caller's signal; `cause` is its reason
+  | "ClientClosed"
+  | "Conflict" // an `ifRevision` or `ifAbsent` guard failed
+  | "ConnectFailed" // no endpoint could be reached before the deadline
+  | "ConnectionLost" // the transport broke under a request
+  | "LeaseLost"
+  | "SlowConsumer"
+  | "SnapshotCorrupt"
+  | "TimedOut" // the caller's deadline
+  | "Unsupported" // the server does not know the method
+  | "Other"; // a status that no table names: see `grpcStatus` and `serverMessage`
+
+export type EtcdErrorCode = StatusName | ClientErrorCode;
+
+/** What an error says besides its text. */
+export interface EtcdErrorFacts {
+  readonly code: EtcdErrorCode;
+  readonly grpcStatus: number;
+  readonly outcome: Outcome;
+  /** The endpoint of the last attempt. */
+  readonly endpoint?: string | undefined;
+  readonly attempts?: number | undefined;
+  /** Whether the same request may well succeed later. */
+  readonly retryable?: boolean | undefined;
+  /** The server's own words; empty when the failure is the client's finding. */
+  readonly serverMessage?: string | undefined;
+  readonly cause?: unknown;
+}
+
+const brand = Symbol.for("litecd.EtcdError");
+
+/** The only error class of the client, decided by `code`; `cause` keeps what lay underneath. */
+export class EtcdError extends Error {
+  override readonly name: string = "EtcdError";
+  readonly code: EtcdErrorCode;
+  /** gRPC status number; 0 if no gRPC call failed (a lost lease, a failed guard). */
+  readonly grpcStatus: number;
+  readonly outcome: Outcome;
+  readonly endpoint?: string;
+  readonly attempts: number;
+  readonly retryable: boolean;
+  /** The text as the server sent it, such as "etcdserver: lease already exists"; empty if no server spoke. */
+  readonly serverMessage: string;
+
+  constructor(message: string, facts: EtcdErrorFacts) {
+    super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
+    this.code = facts.code;
+    this.grpcStatus = facts.grpcStatus;
+    this.outcome = facts.outcome;
+    if (facts.endpoint !== undefined) this.endpoint = facts.endpoint;
+    this.attempts = facts.attempts ?? 0;
+    this.retryable = facts.retryable ?? false;
+    this.serverMessage = facts.serverMessage ?? "";
+    Object.defineProperty(this, brand, { value: true });
+  }
+}
+
+/** A read or a watch needs history that compaction removed. `compactRevision` is 0n if the server did not tell. */
+export class CompactedError extends EtcdError {
+  override readonly name = "CompactedError";
+  readonly compactRevision: bigint;
+  /** The revision that was asked for: a read's revision, or the next one a watch would have delivered. */
+  readonly resumeRevision: bigint;
+
+  constructor(revisions: { compactRevision: bigint; resumeRevision: bigint }, facts: Partial<EtcdErrorFacts>) {
+    const { compactRevision, resumeRevision } = revisions;
+    super(`revision ${resumeRevision} is gone: the store is compacted at ${compactRevision}`, {
+      grpcStatus: status.Compacted.code,
+      outcome: "not-applied",
+      serverMessage: status.Compacted.message,
+      ...facts,
+      code: "Compacted",
+    });
+    this.compactRevision = compactRevision;
+    this.resumeRevision = resumeRevision;
+  }
+}
+
+export type LeaseLostReason = "expired" | "revoked" | "unreachable" | "closed";
+
+/** The lease can no longer be relied on; its keys are gone or may go at any moment. */
+export class LeaseLostError extends EtcdError {
+  override readonly name = "LeaseLostError";
+  readonly leaseId: bigint;
+  readonly reason: LeaseLostReason;
+
+  constructor(leaseId: bigint, reason: LeaseLostReason, cause?: unknown) {
+    super(`lease ${leaseId.toString(16).padStart(16, "0")} is lost: ${reason}`, {
+      code: "LeaseLost",
+      grpcStatus: Code.OK,
+      outcome: "not-applied",
+      cause,
+    });
+    this.leaseId = leaseId;
+    this.reason = reason;
+  }
+}
+
+/** An `ifRevision` or `ifAbsent` guard failed. `current` is the key as the same transaction saw it. */
+export class ConflictError extends EtcdError {
+  override readonly name = "ConflictError";
+  readonly current?: KeyValue<Uint8Array>;
+
+  constructor(message: string, current: KeyValue<Uint8Array> | undefined) {
+    super(message, { code: "Conflict", grpcStatus: Code.OK, outcome: "not-applied" });
+    if (current !== undefined) this.current = current;
+  }
+}
+
+/** A watch with `overflow: "error"` was read too slowly; a new watch from `resumeRevision` loses nothing. */
+export class SlowConsumerError extends EtcdError {
+  override readonly name = "SlowConsumerError";
+  readonly resumeRevision: bigint;
+
+  constructor(resumeRevision: bigint) {
+    super(`the watch was read too slowly; resume from revision ${resumeRevision}`, {
+      code: "SlowConsumer",
+      grpcStatus: Code.OK,
+      outcome: "not-applied",
+    });
+    this.resumeRevision = resumeRevision;
+  }
+}
+
+/** True for an EtcdError of any loaded copy of this package, and of the given code if one is named. */
+export function isEtcdError(error: unknown, code?: EtcdErrorCode): error is EtcdError {
+  if (!(error instanceof Error) || !(brand in error)) return false;
+  return code === undefined || ("code" in error && error.code === code);
+}
+
+const byMessage = new Map<string, StatusName>(
+  (Object.keys(status) as StatusName[]).map((name) => [status[name].message, name]),
+);
+
+/** The name of a server's text in the wire-error table. The only place where texts are compared. */
+export function statusName(serverMessage: string): StatusName | undefined {
+  return byMessage.get(serverMessage);
+}

@@ -1,0 +1,139 @@
+/** What a caller may choose: for the whole client and for one call. Defaults, and their why, are here too. */
+import type { Transport } from "./transport.js";
+
+export type Bytes = Uint8Array;
+/** Where calls go: writes to the leader, everything spread, or all on the first endpoint that works. */
+export type Routing = "leader-writes" | "spread" | "pinned";
+/** Which member answers one call. */
+export type Target = "any" | "leader" | { readonly endpoint: string } | { readonly memberId: bigint };
+/** A value, or a function that is asked each time one is needed. */
+export type Provider<T extends string> = T | (() => T | Promise<T>);
+/** PEM text, PEM bytes, or a file that holds them. */
+export type Pem = string | Bytes | { readonly file: string };
+
+/** Milliseconds that only grow; the wall clock plays no part in the client. */
+export interface MonotonicClock {
+  now(): number;
+}
+
+export interface TlsOptions {
+  /** Roots to trust; the system's if absent. */
+  readonly ca?: Pem;
+  readonly cert?: Pem;
+  readonly key?: Pem;
+  /** The name to expect in the server's certificate instead of the endpoint's host. */
+  readonly serverName?: string;
+  readonly insecureSkipVerify?: boolean;
+}
+
+export interface PasswordAuth {
+  readonly username: string;
+  readonly password: Provider<string>;
+}
+export interface TokenAuth {
+  readonly token: Provider<string>;
+}
+
+/** How reads, and writes that surely were not applied, are repeated within the call's deadline. */
+export interface RetryPolicy {
+  readonly maxAttempts: number;
+  readonly baseMs: number;
+  readonly maxMs: number;
+}
+
+export interface LogEntry {
+  readonly level: "debug" | "info" | "warn";
+  readonly message: string;
+  readonly endpoint?: string;
+  readonly cause?: unknown;
+}
+
+export interface ClientOptions {
+  /** `host:port`, `http://…`, `https://…`, `unix:…` or `unixs:…`; several may also be joined by commas. */
+  readonly endpoints: string | readonly string[];
+  readonly tls?: TlsOptions;
+  readonly auth?: PasswordAuth | TokenAuth;
+  /** "leader-writes" if there are several endpoints. */
+  readonly routing?: Routing;
+  /** Ask members that know no leader to refuse at once. On for writes, watches and leases unless false. */
+  readonly requireLeader?: boolean;
+  readonly timeoutMs?: number;
+  readonly connectTimeoutMs?: number;
+  readonly keepAlive?: { readonly timeMs: number; readonly timeoutMs: number } | false;
+  readonly retry?: Partial<RetryPolicy>;
+  /** Largest request the client will send. etcd accepts 1.5 MiB unless told otherwise. */
+  readonly requestBytesMax?: number;
+  readonly clock?: MonotonicClock;
+  readonly transport?: Transport;
+  readonly log?: (entry: LogEntry) => void;
+}
+
+/** What every call takes. */
+export interface CallOptions {
+  /** Gives the call up; the error then has code "Aborted" and the signal's reason as its cause. */
+  readonly signal?: AbortSignal;
+  /** Time for the whole call, all attempts together. `Infinity` waits for ever. */
+  readonly timeoutMs?: number;
+  readonly target?: Target;
+  /**
+   * "safe": reads are repeated, writes only on proof that they were not applied. "idempotent": the caller vouches that
+   * applying the write twice does no harm. "none": one attempt on a working connection.
+   */
+  readonly retry?: "safe" | "idempotent" | "none";
+  readonly requireLeader?: boolean;
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** Options with every default filled in. */
+export interface Settings {
+  readonly endpoints: readonly string[];
+  readonly tls: TlsOptions | undefined;
+  readonly auth: PasswordAuth | TokenAuth | undefined;
+  readonly routing: Routing;
+  readonly requireLeader: boolean;
+  readonly timeoutMs: number;
+  readonly connectTimeoutMs: number;
+  readonly keepAlive: { readonly timeMs: number; readonly timeoutMs: number } | false;
+  readonly retry: RetryPolicy;
+  readonly requestBytesMax: number;
+  readonly clock: MonotonicClock;
+  readonly log: (entry: LogEntry) => void;
+}
+
+/** etcd's own limit is 5 s and two elections (7 s); a little more lets its answer arrive instead of our silence. */
+const timeoutMsDefault = 8_000;
+const connectTimeoutMsDefault = 3_000;
+/** A server closes connections that ping more often than every 5 s, so 10 s leaves room. */
+const keepAliveDefault = { timeMs: 10_000, timeoutMs: 5_000 };
+/** Attempts are bounded by the deadline; the count is a stop against a server that refuses without delay. */
+const retryDefault: RetryPolicy = { maxAttempts: 100, baseMs: 25, maxMs: 1_000 };
+const requestBytesMaxDefault = 2 * 1024 * 1024;
+
+const silent = (): void => {};
+
+/** Throws a TypeError if no endpoint is named. */
+export function settingsOf(options: ClientOptions): Settings {
+  const endpoints = endpointList(options.endpoints);
+  return {
+    endpoints,
+    tls: options.tls,
+    auth: options.auth,
+    routing: options.routing ?? "leader-writes",
+    requireLeader: options.requireLeader ?? true,
+    timeoutMs: options.timeoutMs ?? timeoutMsDefault,
+    connectTimeoutMs: options.connectTimeoutMs ?? connectTimeoutMsDefault,
+    keepAlive: options.keepAlive ?? keepAliveDefault,
+    retry: { ...retryDefault, ...options.retry },
+    requestBytesMax: options.requestBytesMax ?? requestBytesMaxDefault,
+    clock: options.clock ?? performance,
+    log: options.log ?? silent,
+  };
+}
+
+/** The endpoints one by one, without spaces, empties and repeats. */
+export function endpointList(endpoints: string | readonly string[]): readonly string[] {
+  const named = (typeof endpoints === "string" ? [endpoints] : endpoints).flatMap((text) => text.split(","));
+  const list = [...new Set(named.map((text) => text.trim()).filter((text) => text !== ""))];
+  if (list.length === 0) throw new TypeError("a client needs at least one endpoint");
+  return list;
+}
