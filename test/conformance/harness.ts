@@ -1,0 +1,87 @@
+/**
+ * The frame of the conformance suite: a case is written once and runs against every chosen target. Cases of one
+ * file share a server per target and keep to their own key prefix; a case that needs a store of its own says `fresh`.
+ */
+
+import { afterAll, beforeAll, describe, it } from "vitest";
+import { chosenTargets, type Flags, type Target, type TargetServer } from "../support/targets.js";
+import { Context } from "./context.js";
+
+export interface CaseOptions {
+  /** A server for this case alone, with these flags. */
+  readonly fresh?: true | Flags;
+  /** Why the case does not run on a real etcd 3.5 (it would crash, or lacks the feature). */
+  readonly oursOnly?: string;
+}
+
+type Body = (t: Context) => Promise<void>;
+
+export type DefineCase = (name: string, body: Body, options?: CaseOptions) => void;
+
+/** Cases about one area; `flags` are those of the shared server. */
+export function conformance(area: string, define: (test: DefineCase) => void, flags: Flags = {}): void {
+  for (const target of chosenTargets()) {
+    describe(`${area} [${target.name}]`, () => {
+      if (target.unavailable === undefined) defineOn(target, define, flags);
+      else reportUnavailable(target.unavailable);
+    });
+  }
+}
+
+function reportUnavailable(reason: string): void {
+  if (process.env["CI"] !== "true") {
+    it.skip(`skipped: ${reason}`, () => undefined);
+    return;
+  }
+  it("has its target", () => {
+    throw new Error(reason);
+  });
+}
+
+function defineOn(target: Target, define: (test: DefineCase) => void, flags: Flags): void {
+  let shared: TargetServer | undefined;
+  let caseCount = 0;
+  beforeAll(async () => {
+    shared = await target.start(flags);
+  });
+  afterAll(async () => {
+    await shared?.close();
+  });
+  define((name, body, { fresh, oursOnly } = {}) => {
+    caseCount += 1;
+    const prefix = `case${caseCount}/`;
+    if (target.isEtcd35 && oursOnly !== undefined) {
+      it.skip(`${name} (not on etcd 3.5: ${oursOnly})`, () => undefined);
+      return;
+    }
+    it(name, async () => {
+      if (fresh !== undefined) await onFreshServer(target, { flags: fresh === true ? {} : fresh, prefix, body });
+      else if (shared === undefined) throw new Error("the shared server did not start");
+      else await runCase(target, { server: shared, prefix, body });
+    });
+  });
+}
+
+async function onFreshServer(
+  target: Target,
+  { flags, prefix, body }: { flags: Flags; prefix: string; body: Body },
+): Promise<void> {
+  const server = await target.start(flags);
+  try {
+    await runCase(target, { server, prefix, body });
+  } finally {
+    await server.close();
+  }
+}
+
+async function runCase(
+  target: Target,
+  { server, prefix, body }: { server: TargetServer; prefix: string; body: Body },
+): Promise<void> {
+  const context = await Context.open({ target, server, prefix });
+  try {
+    await body(context);
+  } finally {
+    await context.close();
+  }
+}
