@@ -1,0 +1,174 @@
+/**
+ * One member as a process of its own, ours or a real etcd, that a test starts, kills and starts again on the same
+ * data directory and ports. Whoever starts it ends it; if the test process dies first, the member dies with it.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** What to run in front of the flags. */
+export interface Program {
+  readonly name: string;
+  readonly command: string;
+  readonly args: readonly string[];
+}
+
+/** Our server, as the package's `bin` names it. Needs `dist`. */
+export const litecd: Program = {
+  name: "litecd",
+  command: process.execPath,
+  args: [fileURLToPath(new URL("../../bin/litecd.js", import.meta.url))],
+};
+
+/** The real etcd in a directory. */
+export function etcdIn(directory: string): Program {
+  return { name: "etcd", command: join(directory, "etcd"), args: [] };
+}
+
+const readyLine = "ready to serve client requests";
+const readyMsMax = 20_000;
+const logBytesMax = 64 * 1024;
+
+/** A member's home: a temporary directory and two ports that stay the same over restarts. */
+export class Member {
+  readonly program: Program;
+  readonly directory: string;
+  /** "host:port" of gRPC and HTTP. */
+  readonly endpoint: string;
+  readonly #flags: readonly string[];
+  #running: Running | undefined;
+
+  private constructor(program: Program, directory: string, { ports, extra }: Layout) {
+    const [clientPort, peerPort] = ports;
+    const client = `http://127.0.0.1:${clientPort}`;
+    const peer = `http://127.0.0.1:${peerPort}`;
+    this.program = program;
+    this.directory = directory;
+    this.endpoint = `127.0.0.1:${clientPort}`;
+    this.#flags = [
+      "--name=m1",
+      `--data-dir=${join(directory, "data")}`,
+      `--listen-client-urls=${client}`,
+      `--advertise-client-urls=${client}`,
+      `--listen-peer-urls=${peer}`,
+      `--initial-advertise-peer-urls=${peer}`,
+      `--initial-cluster=m1=${peer}`,
+      ...extra,
+    ];
+  }
+
+  /** A new home for `program`; nothing runs yet. `extra` are flags in etcd's spelling. */
+  static async create(program: Program, extra: readonly string[] = []): Promise<Member> {
+    const directory = await mkdtemp(join(tmpdir(), `litecd-${program.name}-`));
+    return new Member(program, directory, { ports: await freePorts(2), extra });
+  }
+
+  get pid(): number | undefined {
+    return this.#running?.child.pid;
+  }
+
+  /** The last lines that the running (or last) process wrote to stderr. */
+  get log(): string {
+    return this.#running?.log ?? "";
+  }
+
+  /** Starts the process and resolves when it says that it serves, with the milliseconds that took. */
+  async start(): Promise<number> {
+    if (this.#running?.exited === false) throw new Error("the member is already running");
+    const startedMs = performance.now();
+    this.#running = run(this.program, this.#flags);
+    await readiness(this.#running);
+    return performance.now() - startedMs;
+  }
+
+  /** Sends a signal and resolves when the process is gone, with its exit code or the signal that ended it. */
+  async end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null> {
+    const running = this.#running;
+    if (running === undefined) return null;
+    if (!running.exited) running.child.kill(signal);
+    await running.gone;
+    return running.child.exitCode ?? running.child.signalCode;
+  }
+
+  /** Kills what runs and removes the directory. */
+  async dispose(): Promise<void> {
+    await this.end("SIGKILL");
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+}
+
+interface Layout {
+  readonly ports: readonly number[];
+  readonly extra: readonly string[];
+}
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly gone: Promise<void>;
+  exited: boolean;
+  log: string;
+}
+
+function run(program: Program, flags: readonly string[]): Running {
+  const child = spawn(program.command, [...program.args, ...flags], { stdio: ["ignore", "ignore", "pipe"] });
+  const killWithUs = (): void => void child.kill("SIGKILL");
+  process.once("exit", killWithUs);
+  const gone = new Promise<void>((resolve) => {
+    child.once("close", () => resolve());
+    child.once("error", () => resolve());
+  });
+  const running: Running = { child, gone, exited: false, log: "" };
+  void gone.then(() => {
+    running.exited = true;
+    process.off("exit", killWithUs);
+  });
+  child.stderr?.on("data", (chunk: Buffer) => {
+    running.log = (running.log + chunk.toString()).slice(-logBytesMax);
+  });
+  return running;
+}
+
+function readiness(running: Running): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (problem?: string): void => {
+      clearTimeout(timer);
+      running.child.stderr?.off("data", look);
+      if (problem === undefined) resolve();
+      else reject(new Error(`the member ${problem}; its log:\n${running.log}`));
+    };
+    const look = (): void => {
+      if (running.log.includes(readyLine)) settle();
+    };
+    const timer = setTimeout(() => settle(`was not ready within ${readyMsMax} ms`), readyMsMax);
+    running.child.stderr?.on("data", look);
+    running.child.once("error", (error) => settle(`could not be started (${error.message})`));
+    void running.gone.then(() => settle(`ended with ${running.child.exitCode ?? running.child.signalCode}`));
+  });
+}
+
+/** Ports that were free a moment ago, all different. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(Array.from({ length: count }, listen));
+  const ports = servers.map((server) => {
+    const address = server.address();
+    if (address === null || typeof address === "string") throw new Error("a TCP server has a port");
+    return address.port;
+  });
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+function listen(): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => resolve(server));
+  });
+}
