@@ -26,6 +26,14 @@ function target(): Program {
   return etcdIn(directory);
 }
 
+/** Keeps a copy of the first dead member's data and gives the next ones that copy for their own. */
+async function putBack(directory: string, cycle: number): Promise<void> {
+  const [data, copy] = [join(directory, "data"), join(directory, "copy")];
+  if (cycle === 1) return cp(data, copy, { recursive: true });
+  await rm(data, { recursive: true });
+  await cp(copy, data, { recursive: true });
+}
+
 describe("a member that is killed under load", () => {
   it(
     `loses nothing acknowledged, repeats nothing and never goes back, over ${cycles} kills`,
@@ -44,12 +52,6 @@ describe("a member that is killed under load", () => {
   );
 
   it("is found out when its disk is put back to an older state", { timeout: 60_000 }, async () => {
-    const putBack = async (directory: string, cycle: number): Promise<void> => {
-      const [data, copy] = [join(directory, "data"), join(directory, "copy")];
-      if (cycle === 1) return cp(data, copy, { recursive: true });
-      await rm(data, { recursive: true });
-      await cp(copy, data, { recursive: true });
-    };
     const run = runCrashes({ program: target(), seed, cycles: 2, whileDead: putBack });
     await expect(run).rejects.toThrow(/lost|went back|not ready|ended with/);
   });
