@@ -1,0 +1,79 @@
+/** What a server is told at its start: flags, environment and file have become one checked, read-only object. */
+
+import type { LogLevel } from "../runtime/logger.js";
+
+/** A member as `--initial-cluster` names it. */
+export interface InitialMember {
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+}
+
+/** What compacts by itself; `kind` follows `--auto-compaction-mode`, "off" is a retention of 0. */
+export type AutoCompaction =
+  | { readonly kind: "off" }
+  | { readonly kind: "periodic"; readonly retentionMs: number }
+  | { readonly kind: "revision"; readonly retentionRevisions: number };
+
+/** One target of the log. "default" is stderr, as etcd does outside of systemd. */
+export type LogOutput =
+  | { readonly kind: "stderr" }
+  | { readonly kind: "stdout" }
+  | { readonly kind: "file"; readonly path: string };
+
+export interface LogConfig {
+  readonly level: LogLevel;
+  readonly format: "json" | "console";
+  readonly outputs: readonly LogOutput[];
+}
+
+/** Names and defaults follow spec/server.md 13.2; a field says its unit. URLs are `scheme://host:port` or `unix://path`. */
+export interface ServerConfig {
+  readonly name: string;
+  readonly dataDir: string;
+  /** Applied entries between two checks of how much log may go. */
+  readonly snapshotEntries: number;
+  /** Log entries kept behind what is applied. */
+  readonly snapshotCatchUpEntries: number;
+  readonly heartbeatIntervalMs: number;
+  readonly electionTimeoutMs: number;
+  readonly preVote: boolean;
+
+  readonly listenPeerUrls: readonly string[];
+  readonly listenClientUrls: readonly string[];
+  /** If any, HTTP/1 leaves the client URLs and is served here. */
+  readonly listenClientHttpUrls: readonly string[];
+  readonly listenMetricsUrls: readonly string[];
+  readonly initialAdvertisePeerUrls: readonly string[];
+  readonly advertiseClientUrls: readonly string[];
+
+  readonly initialCluster: readonly InitialMember[];
+  readonly initialClusterState: "new" | "existing";
+  readonly initialClusterToken: string;
+
+  /** Bytes that the state file may grow to; 0 is the default of 2 GiB, below 0 there is no limit. */
+  readonly quotaBackendBytes: number;
+  readonly maxTxnOps: number;
+  readonly maxRequestBytes: number;
+  readonly maxConcurrentStreams: number;
+  /** A client may ping no more often than this. */
+  readonly grpcKeepaliveMinTimeMs: number;
+  /** An idle connection is pinged after this long; 0 never. */
+  readonly grpcKeepaliveIntervalMs: number;
+  /** How long such a ping may stay unanswered. */
+  readonly grpcKeepaliveTimeoutMs: number;
+  readonly autoCompaction: AutoCompaction;
+  readonly watchProgressNotifyIntervalMs: number;
+
+  /** Origins that browsers may call from; `*` is every one. */
+  readonly corsOrigins: readonly string[];
+  /** Host names that plain-text HTTP requests may use; `*` is every one. */
+  readonly hostWhitelist: readonly string[];
+  readonly metrics: "basic" | "extensive";
+  readonly log: LogConfig;
+}
+
+/** A line for the log at start: something that was set and is not obeyed, or is likely a mistake. */
+export interface ConfigWarning {
+  readonly message: string;
+  readonly fields: Readonly<Record<string, string>>;
+}
