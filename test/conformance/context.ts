@@ -1,5 +1,6 @@
 /** What a case holds: a client of its server, its own key prefix, and words for the usual calls and checks. */
 
+import type { ServiceError } from "@grpc/grpc-js";
 import { expect } from "vitest";
 import type { Event, KeyValue } from "../../proto/gen/etcd/kv.js";
 import type {
@@ -186,7 +187,7 @@ export class Context {
   async rejects(call: Promise<unknown>, { code, message }: ExpectedStatus): Promise<void> {
     const outcome = await call.then(
       (response) => ({ succeeded: response }),
-      (error: { code?: number; details?: string }) => ({ code: error.code, message: error.details ?? String(error) }),
+      (error: Partial<ServiceError>) => ({ code: error.code, message: error.details ?? error.message }),
     );
     expect(outcome).toEqual({ code, message });
   }

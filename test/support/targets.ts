@@ -40,10 +40,8 @@ const inProcess: Target = {
   unavailable: undefined,
   async start(flags = {}) {
     const path = "../../src/server/testing.js";
-    const { startTestServer } = (await import(path)) as {
-      startTestServer(options: { flags: Flags }): Promise<TargetServer>;
-    };
-    return startTestServer({ flags });
+    const testing = (await import(path)) as { startTestServer(options: { flags: Flags }): Promise<TargetServer> };
+    return testing.startTestServer({ flags });
   },
 };
 
