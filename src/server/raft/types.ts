@@ -43,6 +43,10 @@ export interface RaftLimits {
   readonly inflightBytesMax: number;
   readonly uncommittedBytesMax: number;
   readonly appliedLagEntriesMax: number;
+  /** Committed but unapplied bytes above which proposals are refused; 32 MiB if undefined. */
+  readonly appliedLagBytesMax?: number;
+  /** Append effects handed out and not yet durable; 1 if undefined. While it is reached, later entries form one batch. */
+  readonly appendsInflightMax?: number;
   /** Entries handed to the state machine in one apply effect. */
   readonly applyEntriesMax: number;
   readonly applyBytesMax: number;
@@ -60,13 +64,17 @@ export interface RestoredState {
   readonly membership: Membership;
   /** Seeds the core's own generator for election timeouts. */
   readonly seed: number;
+  /** Rises by one at every start of this member, so that an answer to an earlier life is recognised; 0 if undefined. */
+  readonly bootCount?: number;
 }
 
+/** What the driver tells the core. Request ids rise from one proposal or read to the next within one boot. */
 export type RaftEvent =
   | { readonly kind: "tick" }
   | { readonly kind: "message"; readonly message: Message }
   /** Stand for election now; what a single voter does at start. Ignored by a leader or a learner. */
   | { readonly kind: "campaign" }
+  /** `data` belongs to the core from here on: it is kept in the log, so it must not be a view into a larger buffer. */
   | { readonly kind: "propose"; readonly requestId: number; readonly data: Uint8Array }
   | { readonly kind: "read"; readonly requestId: number }
   /** The append effect with this id is on disk. */
@@ -75,7 +83,12 @@ export type RaftEvent =
   | { readonly kind: "applied"; readonly index: number }
   /** The driver allows log entries up to `index` to be dropped: the state file holds them durably. */
   | { readonly kind: "compact"; readonly index: number }
+  /** Messages to this peer were dropped. */
   | { readonly kind: "peerUnreachable"; readonly peer: MemberId }
+  /**
+   * The leader's host answers and its process is gone (spec 1.5). The core forgets the leader, so that it grants
+   * pre-votes; the driver then steps `campaign` after a random 0 to 50 ms, and again with jitter while no leader is known.
+   */
   | { readonly kind: "leaderUnreachable" };
 
 /** Everything the driver must do for one turn. The contract is in spec/raft-storage.md 2.3. */
@@ -161,7 +174,19 @@ export type Message = MessageHead &
       }
     | { readonly kind: "heartbeat"; readonly commit: number; readonly readRound: number }
     | { readonly kind: "heartbeatReply"; readonly readRound: number }
-    | { readonly kind: "readForward"; readonly requestId: number }
-    | { readonly kind: "readReply"; readonly requestId: number; readonly index: number }
-    | { readonly kind: "proposeForward"; readonly requestId: number; readonly data: Uint8Array }
+    | { readonly kind: "readForward"; readonly boot: number; readonly requestId: number }
+    | { readonly kind: "readReply"; readonly boot: number; readonly requestId: number; readonly index: number }
+    | {
+        readonly kind: "proposeForward";
+        readonly boot: number;
+        readonly requestId: number;
+        readonly data: Uint8Array;
+      }
+    /** The leader did not append this forwarded proposal and never will. */
+    | {
+        readonly kind: "proposeRejected";
+        readonly boot: number;
+        readonly requestId: number;
+        readonly reason: RejectReason;
+      }
   );

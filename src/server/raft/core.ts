@@ -1,0 +1,237 @@
+/**
+ * The Raft core of one member: events in, one Effects object out per turn. It is pure: no I/O, no clock, no randomness
+ * of its own, so a run repeats from its events. What a driver must do with the effects is in spec 2.3 and types.ts.
+ */
+import { InvariantError } from "../invariant.js";
+import { campaign, forgetLeader } from "./election.js";
+import { checkPeers, checkRestored, EventTrace, StepCheck } from "./invariants.js";
+import { onMessage } from "./messages.js";
+import type { ProgressState } from "./progress.js";
+import { onPropose } from "./proposals.js";
+import { flushReads, onRead } from "./reads.js";
+import { advanceCommit, onPeerUnreachable, sendAppends } from "./replication.js";
+import { RaftState } from "./state.js";
+import { onTick } from "./tick.js";
+import type {
+  Append,
+  Effects,
+  HardState,
+  MemberId,
+  Membership,
+  Message,
+  RaftConfig,
+  RaftEvent,
+  RestoredState,
+  Role,
+  RoleChange,
+} from "./types.js";
+
+/** What a leader knows of one peer; for status and metrics. */
+export interface PeerStatus {
+  readonly state: ProgressState;
+  readonly match: number;
+  readonly next: number;
+  readonly active: boolean;
+}
+
+const APPENDS_INFLIGHT_MAX = 1;
+
+export class RaftCore {
+  readonly #state: RaftState;
+  readonly #trace = new EventTrace();
+  readonly #check: StepCheck;
+  readonly #appendsInflightMax: number;
+  #appendCount = 0;
+  /** Term and vote as last handed to the disk. */
+  #savedTerm: number;
+  #savedVote: MemberId | undefined;
+  /** Promises to ourselves (our own vote), by the append they wait for. */
+  readonly #toSelf = new Map<number, readonly Message[]>();
+  #reported: RoleChange;
+
+  /** Throws InvariantError if what the disk holds does not fit together. */
+  constructor(config: RaftConfig, restored: RestoredState) {
+    checkRestored(config, restored);
+    this.#state = new RaftState(config, restored);
+    this.#check = new StepCheck(this.#state);
+    this.#appendsInflightMax = config.limits.appendsInflightMax ?? APPENDS_INFLIGHT_MAX;
+    this.#savedTerm = this.#state.term;
+    this.#savedVote = this.#state.vote;
+    this.#reported = { role: this.role, term: this.term, leader: this.leader };
+  }
+
+  /** Takes one event. Nothing happens in the world until {@link take}. Throws InvariantError, which ends the member. */
+  step(event: RaftEvent): void {
+    this.#trace.record(event);
+    try {
+      this.#dispatch(event);
+      this.#check.check(this.#state);
+    } catch (error) {
+      throw this.#withTrace(error);
+    }
+  }
+
+  /** What is to be done for all events since the last call; undefined if that is nothing. */
+  take(): Effects | undefined {
+    try {
+      return this.#collect();
+    } catch (error) {
+      throw this.#withTrace(error);
+    }
+  }
+
+  get role(): Role {
+    return this.#state.role;
+  }
+  get term(): number {
+    return this.#state.term;
+  }
+  get leader(): MemberId | undefined {
+    return this.#state.leader;
+  }
+  get membership(): Membership {
+    return this.#state.membership;
+  }
+  get commitIndex(): number {
+    return this.#state.log.commit;
+  }
+  get appliedIndex(): number {
+    return this.#state.log.applied;
+  }
+  /** The log is durable on this member up to here. */
+  get stableIndex(): number {
+    return this.#state.log.stable;
+  }
+  get firstIndex(): number {
+    return this.#state.log.firstIndex;
+  }
+  get lastIndex(): number {
+    return this.#state.log.lastIndex;
+  }
+  /** Bytes of the entries that are kept in memory. */
+  get logBytes(): number {
+    const { log } = this.#state;
+    return log.bytesBetween(log.firstIndex - 1, log.lastIndex);
+  }
+  /** Leader: how far a peer is; undefined for strangers and on other members. */
+  peer(id: MemberId): PeerStatus | undefined {
+    const peer = this.role === "leader" ? this.#state.peers.get(id) : undefined;
+    return peer && { state: peer.state, match: peer.match, next: peer.next, active: peer.active };
+  }
+
+  #dispatch(event: RaftEvent): void {
+    const state = this.#state;
+    switch (event.kind) {
+      case "tick":
+        onTick(state);
+        return;
+      case "message":
+        onMessage(state, event.message);
+        return;
+      case "campaign":
+        campaign(state);
+        return;
+      case "propose":
+        onPropose(state, event.requestId, event.data);
+        return;
+      case "read":
+        onRead(state, event.requestId);
+        return;
+      case "durable":
+        this.#onDurable(event.appendId);
+        return;
+      case "applied":
+        state.log.appliedTo(event.index);
+        return;
+      case "compact":
+        state.log.compact(event.index);
+        return;
+      case "peerUnreachable":
+        onPeerUnreachable(state, event.peer);
+        return;
+      case "leaderUnreachable":
+        forgetLeader(state);
+    }
+  }
+
+  #onDurable(appendId: number): void {
+    const state = this.#state;
+    state.log.completeWrite(appendId);
+    const toSelf = this.#toSelf.get(appendId);
+    if (toSelf !== undefined) {
+      this.#toSelf.delete(appendId);
+      for (const message of toSelf) onMessage(state, message);
+    }
+    if (state.role === "leader") advanceCommit(state);
+  }
+
+  #collect(): Effects | undefined {
+    const state = this.#state;
+    if (state.role === "leader") {
+      sendAppends(state);
+      checkPeers(state);
+    }
+    flushReads(state);
+    const append = this.#takeAppend();
+    const apply = state.log.nextApply(state.config.limits);
+    const send = state.outbox.takeSend();
+    const reads = state.outbox.takeReads();
+    const rejected = state.outbox.takeRejected();
+    const role = this.#takeRole();
+    if (append === undefined && apply === undefined && role === undefined) {
+      if (send.length + reads.length + rejected.length === 0) return undefined;
+    }
+    return { send, append, apply, reads, rejected, role };
+  }
+
+  /** The next write, unless enough are under way: then what comes meanwhile joins the one after. */
+  #takeAppend(): Append | undefined {
+    const { log, outbox } = this.#state;
+    const hardStateMoved = this.#savedTerm !== this.term || this.#savedVote !== this.#state.vote;
+    const dirty = hardStateMoved || log.dirty;
+    if (!dirty && !outbox.hasPromises) return undefined;
+    if (!dirty && log.writesInflight === 0) {
+      // All that the answers rest on is durable already.
+      for (const message of outbox.takePromises()) outbox.send(message);
+      return undefined;
+    }
+    if (log.writesInflight >= this.#appendsInflightMax) return undefined;
+    return this.#beginAppend(hardStateMoved);
+  }
+
+  #beginAppend(hardStateMoved: boolean): Append {
+    const { log, outbox } = this.#state;
+    this.#appendCount += 1;
+    const id = this.#appendCount;
+    const { truncateFrom, entries, compactTo } = log.beginWrite(id);
+    const promises = outbox.takePromises();
+    const toSelf = promises.filter((message) => message.to === this.#state.id);
+    if (toSelf.length > 0) this.#toSelf.set(id, toSelf);
+    const sendAfter = toSelf.length > 0 ? promises.filter((message) => message.to !== this.#state.id) : promises;
+    const hardState = hardStateMoved || entries.length > 0 ? this.#hardState() : undefined;
+    return { id, hardState, truncateFrom, entries, compactTo, sendAfter };
+  }
+
+  /** Entries never reach the disk without the commit index known at that moment (spec 1.1, 1.15). */
+  #hardState(): HardState {
+    this.#savedTerm = this.term;
+    this.#savedVote = this.#state.vote;
+    return { term: this.#savedTerm, vote: this.#savedVote, commit: this.commitIndex };
+  }
+
+  #takeRole(): RoleChange | undefined {
+    const { role, term, leader } = this.#state;
+    if (role === this.#reported.role && term === this.#reported.term && leader === this.#reported.leader)
+      return undefined;
+    this.#reported = { role, term, leader };
+    return this.#reported;
+  }
+
+  /** Adds the last events to the numbers of a broken invariant; not to its message, which is the last line of the log. */
+  #withTrace(error: unknown): unknown {
+    if (error instanceof InvariantError) {
+      Object.assign(error.details, { events: this.#trace.lines(), prng: this.#state.prng.state });
+    }
+    return error;
+  }
+}

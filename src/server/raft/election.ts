@@ -1,0 +1,119 @@
+/** Elections: timeouts, pre-vote, vote, the check of the quorum and the peer-down hint. Thesis 3.4, 4.2.3, 9.6. */
+import { majority, tally } from "./quorum.js";
+import { becomeCandidate, becomeFollower, becomeLeader, becomePreCandidate } from "./roles.js";
+import type { RaftState } from "./state.js";
+import type { MemberId, Message } from "./types.js";
+
+type VoteRequest = Extract<Message, { kind: "preVote" | "vote" }>;
+type VoteReply = Extract<Message, { kind: "preVoteReply" | "voteReply" }>;
+
+/** Stands for election. A learner does not, and a leader has no need to. */
+export function campaign(state: RaftState): void {
+  if (state.role === "leader") return;
+  if (!state.isVoter) {
+    state.electionElapsed = 0;
+    return;
+  }
+  if (state.config.preVote) askForPreVotes(state);
+  else askForVotes(state);
+}
+
+/** Forgets a leader whose process is gone, so that pre-votes are granted at once. Spec 1.5. */
+export function forgetLeader(state: RaftState): void {
+  if (state.role === "follower" && state.leader !== undefined) becomeFollower(state, state.term, undefined);
+}
+
+/**
+ * Once per election timeout a leader makes sure that a majority still hears it, else it steps down: clients of a
+ * leader that is cut off shall not wait for ever. Thesis 6.2.
+ */
+export function checkQuorum(state: RaftState): void {
+  let active = 0;
+  for (const voter of state.membership.voters) {
+    if (voter === state.id || state.peers.get(voter)?.active === true) active += 1;
+  }
+  for (const peer of state.peers.values()) peer.active = false;
+  if (active < majority(state.membership.voters.length)) becomeFollower(state, state.term, undefined);
+}
+
+/** A member that hears from a leader does not help to depose it, and does not even adopt the term. Thesis 4.2.3. */
+export function isSticky(state: RaftState): boolean {
+  return state.leader !== undefined && state.electionElapsed < state.config.electionTicks;
+}
+
+export function onVoteRequest(state: RaftState, request: VoteRequest): void {
+  const granted = mayVoteFor(state, request) && isUpToDate(state, request);
+  if (granted && request.kind === "vote") {
+    state.vote = request.from;
+    state.electionElapsed = 0;
+  }
+  // A granted pre-vote names the term that was asked for; a refusal names ours, so that a late candidate learns it.
+  const term = granted ? request.term : state.term;
+  const kind = request.kind === "vote" ? "voteReply" : "preVoteReply";
+  state.outbox.promise({ kind, from: state.id, to: request.from, term, granted });
+}
+
+export function onVoteReply(state: RaftState, reply: VoteReply): void {
+  if (!isAwaited(state, reply)) return;
+  // The first answer of a voter in a round counts.
+  if (!state.votes.has(reply.from)) state.votes.set(reply.from, reply.granted);
+  decide(state);
+}
+
+function isAwaited(state: RaftState, reply: VoteReply): boolean {
+  if (reply.kind === "voteReply") return state.role === "candidate";
+  return state.role === "preCandidate" && (!reply.granted || reply.term === state.term + 1);
+}
+
+function decide(state: RaftState): void {
+  switch (tally(state.membership.voters, state.votes)) {
+    case "won":
+      if (state.role === "preCandidate") askForVotes(state);
+      else becomeLeader(state);
+      return;
+    case "lost":
+      becomeFollower(state, state.term, undefined);
+      return;
+    case "open":
+  }
+}
+
+function askForPreVotes(state: RaftState): void {
+  becomePreCandidate(state);
+  const { id: from, term, log } = state;
+  const { lastIndex, lastTerm } = log;
+  for (const to of others(state)) {
+    state.outbox.send({ kind: "preVote", from, to, term: term + 1, lastIndex, lastTerm });
+  }
+  // Our own consent binds us to nothing, so it need not be durable.
+  state.votes.set(from, true);
+  decide(state);
+}
+
+/**
+ * Requests wait for the disk like the own vote does. A candidate that lost its term or its last entries in a crash could
+ * stand again in the same term, and a late vote for its first, longer log would then elect the shorter one.
+ */
+function askForVotes(state: RaftState): void {
+  becomeCandidate(state);
+  const { id: from, term, log } = state;
+  const { lastIndex, lastTerm } = log;
+  state.outbox.promise({ kind: "voteReply", from, to: from, term, granted: true });
+  for (const to of others(state)) state.outbox.promise({ kind: "vote", from, to, term, lastIndex, lastTerm });
+}
+
+function others(state: RaftState): readonly MemberId[] {
+  return state.membership.voters.filter((voter) => voter !== state.id);
+}
+
+function mayVoteFor(state: RaftState, request: VoteRequest): boolean {
+  if (state.vote === request.from) return true;
+  if (request.kind === "preVote" && request.term > state.term) return true;
+  return state.vote === undefined && state.leader === undefined;
+}
+
+/** The candidate's log ends in a later term, or in the same one and not before ours. Thesis 3.6.1. */
+function isUpToDate(state: RaftState, request: VoteRequest): boolean {
+  if (request.lastTerm !== state.log.lastTerm) return request.lastTerm > state.log.lastTerm;
+  return request.lastIndex >= state.log.lastIndex;
+}

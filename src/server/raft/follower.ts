@@ -1,0 +1,82 @@
+/** The follower's side of replication: appends and heartbeats of the leader. Thesis 3.5. */
+import { invariant } from "../invariant.js";
+import { becomeFollower } from "./roles.js";
+import type { RaftState } from "./state.js";
+import type { MemberId, Message } from "./types.js";
+
+type AppendRequest = Extract<Message, { kind: "append" }>;
+type Heartbeat = Extract<Message, { kind: "heartbeat" }>;
+
+export function onAppend(state: RaftState, request: AppendRequest): void {
+  follow(state, request.from);
+  const { log } = state;
+  const { previousIndex, previousTerm, entries } = request;
+  if (previousIndex < log.commit) {
+    // Old news: all of it that matters is committed here.
+    reply(state, request.from, { index: log.commit });
+  } else if (log.term(previousIndex) === previousTerm) {
+    log.merge(entries);
+    const last = previousIndex + entries.length;
+    // Only what this message covers is known to be the leader's.
+    log.commitTo(Math.min(request.commit, last));
+    reply(state, request.from, { index: last });
+  } else {
+    reply(state, request.from, { index: previousIndex, rejectedTerm: previousTerm });
+  }
+}
+
+export function onHeartbeat(state: RaftState, heartbeat: Heartbeat): void {
+  follow(state, heartbeat.from);
+  // A leader never names more than we acknowledged; commitTo stops a member that lost what it had promised to keep.
+  state.log.commitTo(heartbeat.commit);
+  state.outbox.send({
+    kind: "heartbeatReply",
+    from: state.id,
+    to: heartbeat.from,
+    term: state.term,
+    readRound: heartbeat.readRound,
+  });
+}
+
+/**
+ * Answers a leader of an older term. Our votes may be ignored because it is still heard (stickiness), so this answer
+ * is the only way in which it can learn that the term has moved on. Spec 1.4.
+ */
+export function answerStaleLeader(state: RaftState, to: MemberId): void {
+  reply(state, to, { index: 0 });
+}
+
+/** Whoever appends or sends heartbeats in our term has won it. */
+function follow(state: RaftState, leader: MemberId): void {
+  invariant(state.role !== "leader", "two leaders in one term", { term: state.term, leader });
+  if (state.role === "follower" && state.leader === leader) {
+    state.electionElapsed = 0;
+    return;
+  }
+  becomeFollower(state, state.term, leader);
+}
+
+/**
+ * Accepts through `index`, or rejects the probe of `index` with the last entry of ours that can match: not newer in
+ * term than the probe, so that each term costs the leader one probe at most.
+ */
+function reply(
+  state: RaftState,
+  to: MemberId,
+  result: { readonly index: number; readonly rejectedTerm?: number },
+): void {
+  const { index, rejectedTerm } = result;
+  const rejected = rejectedTerm !== undefined;
+  const hintIndex = rejected ? state.log.lastNotNewer({ index, term: rejectedTerm }) : 0;
+  const hintTerm = rejected ? (state.log.term(hintIndex) ?? 0) : 0;
+  state.outbox.promise({
+    kind: "appendReply",
+    from: state.id,
+    to,
+    term: state.term,
+    rejected,
+    index,
+    hintIndex,
+    hintTerm,
+  });
+}

@@ -1,0 +1,15 @@
+/** The leader's heartbeat: a sign of life, the commit index a peer may use, and the read round it shall echo. */
+import type { RaftState } from "./state.js";
+
+/**
+ * Tells every peer that we lead, and asks for an echo of the newest read round. A peer is told no more of the commit
+ * index than what it is known to hold.
+ */
+export function sendHeartbeats(state: RaftState): void {
+  const { id: from, term, log } = state;
+  const readRound = state.reads.roundCount;
+  for (const [to, peer] of state.peers) {
+    const commit = Math.min(peer.match, log.commit);
+    state.outbox.send({ kind: "heartbeat", from, to, term, commit, readRound });
+  }
+}

@@ -1,0 +1,240 @@
+/**
+ * The tail of the log that is kept in memory, and how far it is written, committed and applied.
+ * firstIndex - 1 <= applied <= min(commit, stable), commit <= lastIndex, stable <= lastIndex.
+ */
+import { invariant } from "../invariant.js";
+import type { Apply, Entry, RaftLimits, RestoredState } from "./types.js";
+
+/** A write on its way to disk. `upTo` is the last index of the log *as it is now* that is durable with it. */
+interface Write {
+  readonly id: number;
+  upTo: number;
+}
+
+/** What the next durable write must do to the log on disk. */
+export interface LogWrite {
+  readonly truncateFrom: number | undefined;
+  readonly entries: readonly Entry[];
+  readonly compactTo: number | undefined;
+}
+
+/** An inclusive range of indexes. */
+export interface IndexRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+const noEntries: readonly Entry[] = [];
+
+export class RaftLog {
+  readonly #entries: Entry[] = [];
+  /** Bytes of all entries ever appended here, through each entry: any range is one subtraction. */
+  readonly #bytesThrough: number[] = [];
+  #bytesBefore = 0;
+  #firstIndex: number;
+  #previousTerm: number;
+  #commit: number;
+  #applied: number;
+  #applying: number | undefined;
+  #stable: number;
+  /** First index that was not handed to the disk yet. */
+  #unwritten: number;
+  #truncateFrom: number | undefined;
+  #compactTo: number | undefined;
+  readonly #writes: Write[] = [];
+
+  constructor(restored: RestoredState) {
+    this.#firstIndex = restored.firstIndex;
+    this.#previousTerm = restored.previousTerm;
+    this.#stable = restored.firstIndex - 1;
+    for (const entry of restored.entries) this.append(entry);
+    this.#stable = this.lastIndex;
+    this.#unwritten = this.lastIndex + 1;
+    // The stored commit is a lower bound: the state file may have seen a later one.
+    this.#commit = Math.max(restored.hardState.commit, restored.applied, restored.firstIndex - 1);
+    this.#applied = restored.applied;
+    invariant(this.#applied >= this.#firstIndex - 1, "the log is compacted past what is applied", this.#numbers());
+    invariant(this.#applied <= this.lastIndex, "more is applied than the log holds", this.#numbers());
+    invariant(this.#commit <= this.lastIndex, "more was committed than the log holds", this.#numbers());
+  }
+
+  get firstIndex(): number {
+    return this.#firstIndex;
+  }
+  get lastIndex(): number {
+    return this.#firstIndex + this.#entries.length - 1;
+  }
+  get lastTerm(): number {
+    return this.#entries.at(-1)?.term ?? this.#previousTerm;
+  }
+  get commit(): number {
+    return this.#commit;
+  }
+  get applied(): number {
+    return this.#applied;
+  }
+  /** The log is durable on this member up to here. */
+  get stable(): number {
+    return this.#stable;
+  }
+  get writesInflight(): number {
+    return this.#writes.length;
+  }
+
+  /** Term of the entry at `index`; undefined if it is compacted or not there yet. */
+  term(index: number): number | undefined {
+    if (index === this.#firstIndex - 1) return this.#previousTerm;
+    return this.#entries[index - this.#firstIndex]?.term;
+  }
+
+  /** Bytes of the entries in (after, through]. */
+  bytesBetween(after: number, through: number): number {
+    return this.#bytesAt(through) - this.#bytesAt(after);
+  }
+
+  /** The entries of the range, cut where their bytes pass `bytesMax`, but at least one. The range must be in the log. */
+  slice(range: IndexRange, bytesMax: number): readonly Entry[] {
+    invariant(range.from >= this.#firstIndex && range.to <= this.lastIndex, "entries are not in the log", {
+      ...range,
+      ...this.#numbers(),
+    });
+    const limit = this.#bytesAt(range.from - 1) + bytesMax;
+    let to = range.to;
+    if (this.#bytesAt(to) > limit) {
+      to = range.from;
+      while (this.#bytesAt(to + 1) <= limit) to += 1;
+    }
+    return this.#entries.slice(range.from - this.#firstIndex, to - this.#firstIndex + 1);
+  }
+
+  /** The last index at or before `position.index` whose term is not newer than `position.term`. Thesis 3.3, back-off. */
+  lastNotNewer(position: { readonly index: number; readonly term: number }): number {
+    let index = Math.min(position.index, this.lastIndex);
+    while (index >= this.#firstIndex - 1) {
+      if ((this.term(index) ?? 0) <= position.term) return index;
+      index -= 1;
+    }
+    return index;
+  }
+
+  append(entry: Entry): void {
+    invariant(entry.index === this.lastIndex + 1, "the log has a gap", { index: entry.index, ...this.#numbers() });
+    invariant(entry.term >= this.lastTerm, "terms in the log go backwards", { term: entry.term, ...this.#numbers() });
+    this.#bytesThrough.push(this.#bytesAt(this.lastIndex) + entry.data.length);
+    this.#entries.push(entry);
+  }
+
+  /** Follower: takes over the leader's entries, replacing what differs. They follow an entry known to match. */
+  merge(entries: readonly Entry[]): void {
+    let position = 0;
+    for (const entry of entries) {
+      if (this.term(entry.index) !== entry.term) break;
+      position += 1;
+    }
+    const first = entries[position];
+    if (first === undefined) return;
+    if (first.index <= this.lastIndex) this.#truncate(first.index);
+    for (; position < entries.length; position += 1) this.append(entries[position] as Entry);
+  }
+
+  /** Raises the commit index; answers whether it moved. */
+  commitTo(index: number): boolean {
+    if (index <= this.#commit) return false;
+    invariant(index <= this.lastIndex, "commit is beyond the log", { index, ...this.#numbers() });
+    this.#commit = index;
+    return true;
+  }
+
+  /** Whether the log on disk differs from the log as it is now, apart from writes in flight. */
+  get dirty(): boolean {
+    return this.#unwritten <= this.lastIndex || this.#truncateFrom !== undefined || this.#compactTo !== undefined;
+  }
+
+  /** Hands what is not written yet to write `id`; {@link completeWrite} must follow in the same order. */
+  beginWrite(id: number): LogWrite {
+    const lastIndex = this.lastIndex;
+    const write: LogWrite = {
+      truncateFrom: this.#truncateFrom,
+      entries: this.#unwritten <= lastIndex ? this.#entries.slice(this.#unwritten - this.#firstIndex) : noEntries,
+      compactTo: this.#compactTo,
+    };
+    this.#unwritten = lastIndex + 1;
+    this.#truncateFrom = undefined;
+    this.#compactTo = undefined;
+    this.#writes.push({ id, upTo: lastIndex });
+    return write;
+  }
+
+  /** Write `id` is durable. Writes end in the order they began. */
+  completeWrite(id: number): void {
+    const write = this.#writes.shift();
+    invariant(write?.id === id, "a write became durable out of order", { id, expected: write?.id });
+    if (write.upTo > this.#stable) this.#stable = write.upTo;
+  }
+
+  /** The next entries for the state machine: committed, durable here, one range at a time. */
+  nextApply(limits: RaftLimits): Apply | undefined {
+    if (this.#applying !== undefined) return undefined;
+    const from = this.#applied + 1;
+    const to = Math.min(this.#commit, this.#stable, this.#applied + limits.applyEntriesMax);
+    if (to < from) return undefined;
+    const entries = this.slice({ from, to }, limits.applyBytesMax);
+    this.#applying = this.#applied + entries.length;
+    return { first: from, last: this.#applying, entries };
+  }
+
+  appliedTo(index: number): void {
+    invariant(index >= this.#applied, "the applied index went back", { index, ...this.#numbers() });
+    invariant(index <= (this.#applying ?? this.#applied), "applied what was not handed out", {
+      index,
+      ...this.#numbers(),
+    });
+    this.#applied = index;
+    if (index === this.#applying) this.#applying = undefined;
+  }
+
+  /** Forgets entries up to `index` here and, with the next write, on disk. */
+  compact(index: number): void {
+    if (index < this.#firstIndex) return;
+    invariant(index <= this.#applied, "compaction passes what is applied", { index, ...this.#numbers() });
+    const previousTerm = this.term(index);
+    invariant(previousTerm !== undefined, "the compacted entry has no term", { index, ...this.#numbers() });
+    this.#bytesBefore = this.#bytesAt(index);
+    const count = index - this.#firstIndex + 1;
+    this.#entries.splice(0, count);
+    this.#bytesThrough.splice(0, count);
+    this.#previousTerm = previousTerm;
+    this.#firstIndex = index + 1;
+    this.#compactTo = index;
+  }
+
+  #truncate(from: number): void {
+    invariant(from > this.#commit, "a committed entry would be overwritten", { from, ...this.#numbers() });
+    this.#entries.length = from - this.#firstIndex;
+    this.#bytesThrough.length = from - this.#firstIndex;
+    if (from < this.#unwritten) {
+      this.#unwritten = from;
+      this.#truncateFrom = Math.min(from, this.#truncateFrom ?? from);
+    }
+    if (this.#stable >= from) this.#stable = from - 1;
+    // What an older write in flight brings for these indexes is no longer our log, even if equal entries return.
+    for (const write of this.#writes) if (write.upTo >= from) write.upTo = from - 1;
+  }
+
+  #bytesAt(index: number): number {
+    return this.#bytesThrough[index - this.#firstIndex] ?? this.#bytesBefore;
+  }
+
+  #numbers(): Record<string, unknown> {
+    return {
+      firstIndex: this.#firstIndex,
+      lastIndex: this.lastIndex,
+      lastTerm: this.lastTerm,
+      commit: this.#commit,
+      applied: this.#applied,
+      stable: this.#stable,
+      unwritten: this.#unwritten,
+      writes: this.#writes,
+    };
+  }
+}

@@ -1,0 +1,151 @@
+/** What a leader knows of one peer, and how much it may send it (spec 1.8). */
+import { invariant } from "../invariant.js";
+import type { RaftLimits } from "./types.js";
+
+/**
+ * `probe`: where the logs meet is unknown, one message at a time. `replicate`: `next` runs ahead of the acks.
+ * `snapshot`: what the peer needs is compacted; nothing is sent until it acknowledges an entry we still know.
+ */
+export type ProgressState = "probe" | "replicate" | "snapshot";
+
+/** Appends on their way to one peer: a ring of last indexes and bytes, bounded by count and by bytes. */
+class InflightWindow {
+  readonly #lastIndexes: Float64Array;
+  readonly #sizes: Float64Array;
+  readonly #bytesMax: number;
+  #start = 0;
+  #count = 0;
+  #bytes = 0;
+
+  constructor(limits: RaftLimits) {
+    this.#lastIndexes = new Float64Array(limits.inflightMessagesMax);
+    this.#sizes = new Float64Array(limits.inflightMessagesMax);
+    this.#bytesMax = limits.inflightBytesMax;
+  }
+
+  get full(): boolean {
+    return this.#count === this.#lastIndexes.length || this.#bytes >= this.#bytesMax;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  add(lastIndex: number, bytes: number): void {
+    const newest = this.#lastIndexes[this.#slot(this.#count - 1)];
+    invariant(!this.full, "an append was sent through a full window", { lastIndex, count: this.#count });
+    invariant(this.#count === 0 || lastIndex > (newest ?? 0), "indexes in flight must rise", { lastIndex, newest });
+    const slot = this.#slot(this.#count);
+    this.#lastIndexes[slot] = lastIndex;
+    this.#sizes[slot] = bytes;
+    this.#count += 1;
+    this.#bytes += bytes;
+  }
+
+  freeTo(index: number): void {
+    while (this.#count > 0 && (this.#lastIndexes[this.#start] ?? 0) <= index) {
+      this.#bytes -= this.#sizes[this.#start] ?? 0;
+      this.#start = this.#slot(1);
+      this.#count -= 1;
+    }
+  }
+
+  clear(): void {
+    this.#start = 0;
+    this.#count = 0;
+    this.#bytes = 0;
+  }
+
+  #slot(offset: number): number {
+    const size = this.#lastIndexes.length;
+    return (this.#start + offset + size) % size;
+  }
+}
+
+export class Progress {
+  state: ProgressState = "probe";
+  /** Highest index the peer acknowledged in this term. */
+  match = 0;
+  /** First index that was not sent yet; what a probe asks for. */
+  next: number;
+  /** Heard from since the last check of the quorum. */
+  active = false;
+  /** Probe: the one message is on its way. */
+  probing = false;
+  /** A heartbeat came back while the peer is behind: send something that shows what was lost. */
+  nudged = false;
+  /** Highest commit index the peer was told. */
+  toldCommit = 0;
+  /** Highest read round the peer answered. */
+  readRound = 0;
+  readonly window: InflightWindow;
+
+  constructor(next: number, limits: RaftLimits) {
+    this.next = next;
+    this.window = new InflightWindow(limits);
+  }
+
+  /** Entries may be sent now. A full window still lets an empty append through. */
+  get open(): boolean {
+    switch (this.state) {
+      case "probe":
+        return !this.probing;
+      case "replicate":
+        return !this.window.full;
+      case "snapshot":
+        return false;
+    }
+  }
+
+  sent(lastIndex: number, bytes: number): void {
+    this.nudged = false;
+    if (this.state === "probe") this.probing = true;
+    else if (lastIndex >= this.next) {
+      this.window.add(lastIndex, bytes);
+      this.next = lastIndex + 1;
+    }
+  }
+
+  /** An append was accepted through `index`. `firstIndex` is the leader's own. */
+  accepted(index: number, firstIndex: number): void {
+    const old = index < this.match;
+    this.match = Math.max(this.match, index);
+    this.next = Math.max(this.next, index + 1);
+    this.window.freeTo(index);
+    if (old) return;
+    if (this.state === "probe" || (this.state === "snapshot" && this.match >= firstIndex - 1)) {
+      this.#enter("replicate");
+    }
+  }
+
+  /** An append after `index` was rejected; `retry` is where the logs may meet. Old rejections change nothing. */
+  rejected(index: number, retry: number): void {
+    if (this.state === "snapshot" || index <= this.match) return;
+    if (this.state === "replicate") {
+      this.probe();
+      return;
+    }
+    if (index !== this.next - 1) return;
+    this.next = Math.max(Math.min(index, retry + 1), this.match + 1);
+    this.probing = false;
+    this.toldCommit = Math.min(this.toldCommit, this.match);
+  }
+
+  /** Back to one message at a time, from the last entry known to match. */
+  probe(): void {
+    this.#enter("probe");
+    this.toldCommit = Math.min(this.toldCommit, this.match);
+  }
+
+  awaitSnapshot(): void {
+    this.#enter("snapshot");
+  }
+
+  #enter(state: ProgressState): void {
+    this.state = state;
+    this.next = this.match + 1;
+    this.probing = false;
+    this.nudged = false;
+    this.window.clear();
+  }
+}

@@ -1,0 +1,57 @@
+/** Proposals: appended by a leader, forwarded by a follower, refused under pressure (spec 1.7, 1.11). */
+import type { RaftState } from "./state.js";
+import type { Message, RejectReason } from "./types.js";
+
+const APPLIED_LAG_BYTES_MAX = 32 * 1024 * 1024;
+
+type ProposeForward = Extract<Message, { kind: "proposeForward" }>;
+type ProposeRejected = Extract<Message, { kind: "proposeRejected" }>;
+
+/** Takes a proposal of our own client. What is not refused here may or may not commit; the applied entry tells. */
+export function onPropose(state: RaftState, requestId: number, data: Uint8Array): void {
+  if (state.role === "leader") {
+    const reason = pressure(state, data.length);
+    if (reason === undefined) append(state, data);
+    else state.outbox.reject(requestId, reason);
+  } else if (state.leader === undefined) {
+    state.outbox.reject(requestId, "noLeader");
+  } else {
+    const { id: from, leader: to, term, bootCount: boot } = state;
+    state.outbox.send({ kind: "proposeForward", from, to, term, boot, requestId, data });
+  }
+}
+
+/**
+ * A follower's proposal. Ids of one member rise, so one that does not is a duplicate or came too late, and a refusal
+ * is the whole truth. A member that no longer leads says nothing: it cannot know what it appended in an earlier life.
+ */
+export function onProposeForward(state: RaftState, message: ProposeForward): void {
+  if (state.role !== "leader") return;
+  const { from: to, boot, requestId, data } = message;
+  const newest = state.forwarded.get(to);
+  if (newest !== undefined && (boot < newest.boot || (boot === newest.boot && requestId <= newest.requestId))) return;
+  state.forwarded.set(to, { boot, requestId });
+  const reason = pressure(state, data.length);
+  if (reason === undefined) append(state, data);
+  else state.outbox.send({ kind: "proposeRejected", from: state.id, to, term: state.term, boot, requestId, reason });
+}
+
+export function onProposeRejected(state: RaftState, message: ProposeRejected): void {
+  if (message.boot === state.bootCount) state.outbox.reject(message.requestId, message.reason);
+}
+
+function append(state: RaftState, data: Uint8Array): void {
+  state.log.append({ index: state.log.lastIndex + 1, term: state.term, kind: "command", data });
+}
+
+/** Why nothing more may be appended now. With nothing uncommitted, one proposal of any size is let in. */
+function pressure(state: RaftState, bytes: number): RejectReason | undefined {
+  const { log } = state;
+  const { limits } = state.config;
+  if (log.commit - log.applied > limits.appliedLagEntriesMax) return "tooManyUnapplied";
+  const lagBytesMax = limits.appliedLagBytesMax ?? APPLIED_LAG_BYTES_MAX;
+  if (log.bytesBetween(log.applied, log.commit) > lagBytesMax) return "tooManyUnapplied";
+  const uncommittedBytes = log.bytesBetween(log.commit, log.lastIndex);
+  if (uncommittedBytes > 0 && uncommittedBytes + bytes > limits.uncommittedBytesMax) return "tooManyUncommitted";
+  return undefined;
+}

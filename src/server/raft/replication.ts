@@ -1,0 +1,113 @@
+/** The leader's side of replication: what it sends, what the answers mean, and what is committed. Thesis 3.5, 3.6. */
+import { invariant } from "../invariant.js";
+import type { Progress } from "./progress.js";
+import { quorumReached } from "./quorum.js";
+import { confirmReads } from "./reads.js";
+import type { RaftState } from "./state.js";
+import type { Entry, MemberId, Message } from "./types.js";
+
+type AppendReply = Extract<Message, { kind: "appendReply" }>;
+type HeartbeatReply = Extract<Message, { kind: "heartbeatReply" }>;
+
+const noEntries: readonly Entry[] = [];
+
+export function onAppendReply(state: RaftState, reply: AppendReply): void {
+  const peer = state.peers.get(reply.from);
+  if (state.role !== "leader" || peer === undefined) return;
+  peer.active = true;
+  if (reply.rejected) {
+    const retry = state.log.lastNotNewer({ index: reply.hintIndex, term: reply.hintTerm });
+    peer.rejected(reply.index, retry);
+    return;
+  }
+  invariant(reply.index <= state.log.lastIndex, "a peer acknowledged what we never sent", {
+    peer: reply.from,
+    index: reply.index,
+    lastIndex: state.log.lastIndex,
+  });
+  peer.accepted(reply.index, state.log.firstIndex);
+  advanceCommit(state);
+}
+
+export function onHeartbeatReply(state: RaftState, reply: HeartbeatReply): void {
+  const peer = state.peers.get(reply.from);
+  if (state.role !== "leader" || peer === undefined) return;
+  peer.active = true;
+  peer.probing = false;
+  if (peer.match < state.log.lastIndex) peer.nudged = true;
+  peer.readRound = Math.max(peer.readRound, reply.readRound);
+  confirmReads(state);
+}
+
+/** Messages to a peer were dropped: what is in flight is probably lost, so look where the logs meet. */
+export function onPeerUnreachable(state: RaftState, id: MemberId): void {
+  const peer = state.peers.get(id);
+  if (peer?.state === "replicate") peer.probe();
+}
+
+/**
+ * Commits what a majority holds durably, if it is of our own term: an entry of an older term may be on a majority and
+ * still be overwritten, so it only rides along (thesis 3.6.2). Our own disk counts like any other.
+ */
+export function advanceCommit(state: RaftState): void {
+  const { log } = state;
+  const reached = state.isAlone ? log.stable : quorumReached(matches(state));
+  if (reached > log.commit && log.term(reached) === state.term) log.commitTo(reached);
+}
+
+/** End of a leader's turn: send each peer what it lacks and may take. */
+export function sendAppends(state: RaftState): void {
+  for (const [id, peer] of state.peers) sendTo(state, id, peer);
+}
+
+function sendTo(state: RaftState, id: MemberId, peer: Progress): void {
+  const { log } = state;
+  if (peer.state === "probe") {
+    if (peer.open) sendAppend(state, id, peer);
+    return;
+  }
+  while (peer.open && peer.next <= log.lastIndex) if (!sendAppend(state, id, peer)) return;
+  if (peer.state !== "replicate") return;
+  if (peer.nudged || (peer.open && isCommitNews(state, peer))) sendAppend(state, id, peer);
+}
+
+/** The peer may commit more than it was told: the next client over there should not wait for a heartbeat. */
+function isCommitNews(state: RaftState, peer: Progress): boolean {
+  return Math.min(state.log.commit, peer.next - 1) > peer.toldCommit;
+}
+
+/** Sends one append from `peer.next` on; without entries if none are left or the window is full. */
+function sendAppend(state: RaftState, to: MemberId, peer: Progress): boolean {
+  const { log } = state;
+  const previousIndex = peer.next - 1;
+  const previousTerm = log.term(previousIndex);
+  if (previousTerm === undefined) {
+    // What the peer needs is compacted. A peer that is down gets no snapshot; it is probed again when it answers.
+    if (peer.active) peer.awaitSnapshot();
+    return false;
+  }
+  const range = { from: peer.next, to: log.lastIndex };
+  const entries =
+    peer.open && range.from <= range.to ? log.slice(range, state.config.limits.messageBytesMax) : noEntries;
+  const last = previousIndex + entries.length;
+  const commit = log.commit;
+  state.outbox.send({
+    kind: "append",
+    from: state.id,
+    to,
+    term: state.term,
+    previousIndex,
+    previousTerm,
+    entries,
+    commit,
+  });
+  peer.toldCommit = Math.max(peer.toldCommit, Math.min(commit, last));
+  peer.sent(last, log.bytesBetween(previousIndex, last));
+  return true;
+}
+
+function matches(state: RaftState): number[] {
+  return state.membership.voters.map((voter) =>
+    voter === state.id ? state.log.stable : (state.peers.get(voter)?.match ?? 0),
+  );
+}
