@@ -1,0 +1,90 @@
+/**
+ * Replays etcdctl's recorded transcripts with litectl, against a real etcd and against litecd. Needs LITECD_GOLDEN (the
+ * folder of the transcripts, with replay.py in it) and LITECD_TEST_ETCD (the folder of a real etcd). LITECD_GOLDEN_ONLY
+ * chooses scenarios by pattern; LITECD_GOLDEN_RAISE=1 adds what passes to the sets that must.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeAll, describe, expect, it } from "vitest";
+import { mustPass, type Opponent, raise, unlisted, worthReplaying } from "./ratchet.js";
+import { readVerdicts, replay, type Verdict } from "./replay.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const transcripts = process.env["LITECD_GOLDEN"];
+const etcdDirectory = process.env["LITECD_TEST_ETCD"];
+const only = new RegExp(process.env["LITECD_GOLDEN_ONLY"] ?? "");
+const missing =
+  transcripts === undefined ? "LITECD_GOLDEN" : etcdDirectory === undefined ? "LITECD_TEST_ETCD" : undefined;
+
+const servers: Readonly<Record<Opponent, string>> = {
+  etcd: join(etcdDirectory ?? "", "etcd"),
+  litecd: `${process.execPath} ${join(root, "bin/litecd.js")}`,
+};
+
+const replayMsMax = 8 * 60_000;
+
+describe.each(["etcd", "litecd"] as const)("litectl against %s", (opponent) => {
+  if (missing !== undefined) {
+    it.skip(`says what etcdctl says (${missing} is not set)`, () => undefined);
+    return;
+  }
+  let verdicts: ReadonlyMap<string, Verdict> = new Map();
+
+  beforeAll(async () => {
+    if (!existsSync(join(root, "dist/src/cli/main.js"))) throw new Error("dist is not built: run npm run build");
+    const scenarios = worthReplaying(transcripts ?? "", opponent).filter((name) => only.test(name));
+    verdicts = await replay({
+      transcripts: transcripts ?? "",
+      ctl: `${process.execPath} ${join(root, "bin/litectl.js")}`,
+      server: servers[opponent],
+      referenceCtl: join(etcdDirectory ?? "", "etcdctl"),
+      scenarios,
+    });
+    reportUnlisted(opponent, verdicts);
+  }, replayMsMax);
+
+  it("gives a verdict on every scenario that is replayed", () => {
+    expect(verdicts.size).toBeGreaterThan(0);
+    expect([...verdicts.keys()]).toEqual(expect.arrayContaining(mustPass(opponent).filter((name) => only.test(name))));
+  });
+
+  it.each(mustPass(opponent).filter((name) => only.test(name)))("%s", (name) => {
+    const { outcome, detail } = verdicts.get(name) ?? { outcome: "never replayed", detail: "" };
+    expect(outcome, detail).toBe("passed");
+  });
+});
+
+/** Says which scenarios pass that are not held yet, and holds them if asked to. */
+function reportUnlisted(opponent: Opponent, verdicts: ReadonlyMap<string, Verdict>): void {
+  const passed = [...verdicts].filter(([, { outcome }]) => outcome === "passed").map(([name]) => name);
+  const failed = [...verdicts].filter(([, { outcome }]) => outcome === "failed");
+  const fresh = unlisted(opponent, passed);
+  console.log(`${opponent}: ${passed.length} of ${verdicts.size} scenarios pass`);
+  if (fresh.length > 0) {
+    console.log(`${opponent}: these pass and are not held yet; LITECD_GOLDEN_RAISE=1 adds them: ${fresh.join(" ")}`);
+  }
+  for (const [name, { detail }] of failed) {
+    if (!mustPass(opponent).includes(name)) console.log(`${opponent}: not held and fails: ${name}\n${detail}`);
+  }
+  if (process.env["LITECD_GOLDEN_RAISE"] === "1") raise(opponent, fresh);
+}
+
+describe("reading the replayer", () => {
+  it("tells passed, failed with its differences, and skipped", () => {
+    const verdicts = readVerdicts([
+      "FAIL get-missing",
+      "  step 2 [etcdctl get nothing]",
+      "    -expected",
+      "    +actual",
+      "ok   put-simple                                    0.6s",
+      "skip utl-defrag (no --utl)",
+      "1 passed, 1 failed",
+    ]);
+    expect(Object.fromEntries(verdicts)).toEqual({
+      "get-missing": { outcome: "failed", detail: "\n  step 2 [etcdctl get nothing]\n    -expected\n    +actual" },
+      "put-simple": { outcome: "passed", detail: "0.6s" },
+      "utl-defrag": { outcome: "skipped", detail: "(no --utl)" },
+    });
+  });
+});

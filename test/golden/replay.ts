@@ -1,0 +1,83 @@
+/** Runs the replayer of the golden transcripts and reads what it says, scenario by scenario. */
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+/** What stands for etcdctl and etcd in one replay; each is split the way a shell would. */
+export interface Replay {
+  /** The folder that holds `replay.py` and the transcripts. */
+  readonly transcripts: string;
+  readonly ctl: string;
+  readonly server: string;
+  /** A trusted etcdctl for the replayer's own questions. */
+  readonly referenceCtl: string;
+  readonly scenarios: readonly string[];
+}
+
+/** How one scenario went. `detail` holds the differences of a failed one. */
+export interface Verdict {
+  readonly outcome: "passed" | "failed" | "skipped";
+  readonly detail: string;
+}
+
+// Stretches the transcripts' waits, which were recorded with a CLI that starts in 15 ms; ours takes ten times that.
+const slowFactor = 2;
+// Most of a scenario is waiting, so two for each of two cores keep them busy without starving each other.
+const jobs = 4;
+
+/** Resolves to a verdict for every scenario that the replayer spoke of. */
+export async function replay({
+  transcripts,
+  ctl,
+  server,
+  referenceCtl,
+  scenarios,
+}: Replay): Promise<Map<string, Verdict>> {
+  const options = {
+    "--golden": "3.7",
+    "--ctl": ctl,
+    "--server-cmd": server,
+    "--ref-ctl": referenceCtl,
+    "--slow": String(slowFactor),
+    "--jobs": String(jobs),
+    "--only": `^(?:${scenarios.join("|")})$`,
+  };
+  const args = [join(transcripts, "replay.py"), ...Object.entries(options).flat()];
+  const child = spawn("python3", args, { stdio: ["ignore", "pipe", "pipe"] });
+  let problems = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    problems += chunk.toString();
+  });
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", resolve);
+  });
+  const lines: string[] = [];
+  for await (const line of createInterface({ input: child.stdout })) lines.push(line);
+  const code = await ended;
+  // 0: all passed, 1: some failed. Anything else, or no verdict at all, is the replayer's own failure.
+  const verdicts = readVerdicts(lines);
+  if (code !== 0 && code !== 1) throw new Error(`the replayer ended with ${code}:\n${problems}`);
+  if (verdicts.size === 0) throw new Error(`the replayer judged no scenario:\n${lines.join("\n")}\n${problems}`);
+  return verdicts;
+}
+
+/** Reads `ok NAME …`, `FAIL NAME` with the indented lines that follow, and `skip NAME …`. */
+export function readVerdicts(lines: readonly string[]): Map<string, Verdict> {
+  const verdicts = new Map<string, Verdict>();
+  let failing: string | undefined;
+  for (const line of lines) {
+    const [, word, name, rest] = /^(ok|FAIL|skip)\s+(\S+)(.*)$/.exec(line) ?? [];
+    if (word === undefined || name === undefined) {
+      const verdict = failing === undefined ? undefined : verdicts.get(failing);
+      if (failing !== undefined && verdict !== undefined && line.startsWith("  ")) {
+        verdicts.set(failing, { ...verdict, detail: `${verdict.detail}\n${line}` });
+      }
+      continue;
+    }
+    failing = word === "FAIL" ? name : undefined;
+    const outcome = word === "ok" ? "passed" : word === "FAIL" ? "failed" : "skipped";
+    verdicts.set(name, { outcome, detail: (rest ?? "").trim() });
+  }
+  return verdicts;
+}
