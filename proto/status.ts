@@ -129,6 +129,10 @@ export const status = {
   Canceled: { code: Code.CANCELLED, message: "etcdserver: request canceled" },
   DeadlineExceeded: { code: Code.DEADLINE_EXCEEDED, message: "etcdserver: context deadline exceeded" },
 
+  // Ours alone: etcd lets these enum values through, and some of them stop it (spec 15.1).
+  InvalidCompare: { code: Code.INVALID_ARGUMENT, message: "etcdserver: invalid compare option" },
+  InvalidAlarm: { code: Code.INVALID_ARGUMENT, message: "etcdserver: invalid alarm option" },
+
   // Texts outside etcd's own table that reach clients with code UNKNOWN.
   RaftProposalDropped: { code: Code.UNKNOWN, message: "raft proposal dropped" },
   LeaderTransferTimeout: {

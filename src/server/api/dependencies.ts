@@ -1,0 +1,19 @@
+/** What the services are built from, and how they count what they do. */
+import type { Replica } from "../replica/types.js";
+import type { Clock } from "../runtime/clock.js";
+import type { Logger } from "../runtime/logger.js";
+import type { WatchHub } from "../watch/hub.js";
+import type { ApiLimits } from "./types.js";
+
+/** Calls that reached the store, for metrics. */
+export type CountedCall = "range" | "put" | "deleteRange" | "txn" | "leaseGrant" | "leaseRevoke" | "leaseRenew";
+
+export interface ApiDependencies {
+  readonly replica: Replica;
+  readonly hub: WatchHub;
+  readonly limits: ApiLimits;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Called once for each successful call. */
+  readonly onCall?: (call: CountedCall) => void;
+}

@@ -1,0 +1,80 @@
+/** The Lease service: grants and revocations go through the log, renewals and times come from the lease clock. */
+import type * as rpc from "../../../proto/gen/etcd/rpc.js";
+import { status, WireError } from "../../../proto/status.js";
+import type { ApiDependencies } from "./dependencies.js";
+import { headerAt, headerNow } from "./header.js";
+import { checkQuota, leaseGrantCostBytes } from "./quota.js";
+import type { CallContext, LeaseHandlers } from "./types.js";
+
+/** Longest time to live, in seconds: about 285 years. */
+const ttlSecondsMax = 9_000_000_000n;
+
+export function createLease(deps: ApiDependencies): LeaseHandlers {
+  const { replica } = deps;
+  return {
+    leaseGrant: (request, context) => grant(deps, request, context),
+    leaseRevoke: (request, context) => revoke(deps, request, context),
+    leaseKeepAlive: (requests, context) => keepAlive(deps, requests, context),
+    leaseTimeToLive: async (request) => timeToLive(deps, request),
+    leaseLeases: async () => ({
+      header: headerNow(replica),
+      leases: replica.leases.ordered().map((ID) => ({ ID })),
+    }),
+  };
+}
+
+/** The id and the effective time to live are chosen here, so that every member agrees on them. */
+async function grant(
+  deps: ApiDependencies,
+  request: rpc.LeaseGrantRequest,
+  context: CallContext,
+): Promise<rpc.LeaseGrantResponse> {
+  const { replica, onCall } = deps;
+  await checkQuota(deps, leaseGrantCostBytes, context);
+  if (request.TTL > ttlSecondsMax) throw new WireError(status.LeaseTTLTooLarge);
+  const id = request.ID === 0n ? replica.leases.nextId() : request.ID;
+  const ttlMin = BigInt(replica.leases.ttlSecondsMin);
+  const ttlSeconds = request.TTL < ttlMin ? ttlMin : request.TTL;
+  const body = { $case: "leaseGrant", value: { id, ttlSeconds } } as const;
+  const { revision, response } = await replica.propose<"leaseGrant">(body, context);
+  onCall?.("leaseGrant");
+  return { header: headerAt(replica, revision), ID: response.id, TTL: BigInt(response.ttlSeconds), error: "" };
+}
+
+async function revoke(
+  { replica, onCall }: ApiDependencies,
+  request: rpc.LeaseRevokeRequest,
+  context: CallContext,
+): Promise<rpc.LeaseRevokeResponse> {
+  const body = { $case: "leaseRevoke", value: { id: request.ID, onlyInTerm: 0n } } as const;
+  const { revision } = await replica.propose<"leaseRevoke">(body, context);
+  onCall?.("leaseRevoke");
+  return { header: headerAt(replica, revision) };
+}
+
+/** One answer a request, in order; an unknown lease answers TTL 0 and the stream goes on. */
+async function* keepAlive(
+  { replica, onCall }: ApiDependencies,
+  requests: AsyncIterable<rpc.LeaseKeepAliveRequest>,
+  context: CallContext,
+): AsyncGenerator<rpc.LeaseKeepAliveResponse> {
+  for await (const { ID } of requests) {
+    // Sampled before the renewal: by the time the lease lives on, the store may have moved (spec 2).
+    const header = headerNow(replica);
+    const ttlSeconds = await replica.leases.renew(ID, context);
+    if (ttlSeconds > 0) onCall?.("leaseRenew");
+    yield { header, ID, TTL: BigInt(ttlSeconds) };
+  }
+}
+
+function timeToLive({ replica }: ApiDependencies, request: rpc.LeaseTimeToLiveRequest): rpc.LeaseTimeToLiveResponse {
+  const { ID } = request;
+  const header = headerNow(replica);
+  const lease = replica.state.lease(ID);
+  const remainingSeconds = replica.leases.remainingSeconds(ID);
+  if (lease === undefined || remainingSeconds === undefined) {
+    return { header, ID, TTL: -1n, grantedTTL: 0n, keys: [] };
+  }
+  const keys = request.keys ? [...replica.state.leaseKeys(ID)] : [];
+  return { header, ID, TTL: BigInt(remainingSeconds), grantedTTL: BigInt(lease.ttlSeconds), keys };
+}

@@ -1,0 +1,93 @@
+/** The Maintenance service (spec/server.md 7). */
+import * as rpc from "../../../proto/gen/etcd/rpc.js";
+import { status, WireError } from "../../../proto/status.js";
+import type { Alarm } from "../state/types.js";
+import type { ApiDependencies } from "./dependencies.js";
+import { downgrade } from "./downgrade.js";
+import { headerAt, headerNow } from "./header.js";
+import { quotaBytes } from "./quota.js";
+import { snapshot } from "./snapshot.js";
+import type { CallContext, MaintenanceHandlers } from "./types.js";
+import { serverVersion, storageVersion } from "./version.js";
+
+export function createMaintenance(deps: ApiDependencies): MaintenanceHandlers {
+  const { replica } = deps;
+  return {
+    alarm: (request, context) => alarm(deps, request, context),
+    status: async () => statusNow(deps),
+    defragment: async () => {
+      await replica.maintenance.defragment();
+      return { header: undefined };
+    },
+    hash: async () => ({ header: headerNow(replica), hash: replica.state.hashAll() }),
+    hashKv: async (request) => hashKv(deps, request),
+    snapshot: (_request, context) => snapshot(deps, context),
+    moveLeader: async (request) => moveLeader(deps, request),
+    downgrade: (request, context) => downgrade(deps, request, context),
+  };
+}
+
+/** Values that the API does not name are refused: etcd stops at an unknown action (spec 15.1 no. 4). */
+async function alarm(
+  { replica }: ApiDependencies,
+  request: rpc.AlarmRequest,
+  context: CallContext,
+): Promise<rpc.AlarmResponse> {
+  const known = isOneOf(rpc.AlarmRequest_AlarmAction, request.action) && isOneOf(rpc.AlarmType, request.alarm);
+  if (!known) throw new WireError(status.InvalidAlarm);
+  const { revision, response } = await replica.propose<"alarm">({ $case: "alarm", value: request }, context);
+  const alarms = response.alarms.map(({ memberId, type }) => ({ memberID: memberId, alarm: rpc.AlarmType[type] }));
+  return { header: headerAt(replica, revision), alarms };
+}
+
+function isOneOf(names: Readonly<Record<string, number>>, value: number): boolean {
+  return Object.values(names).includes(value);
+}
+
+/** Answered from this member alone, also while there is no leader. */
+function statusNow({ replica, limits }: ApiDependencies): rpc.StatusResponse {
+  const { leader, committedIndex, appliedIndex, term, learner } = replica.status();
+  const { allocatedBytes, inUseBytes } = replica.state.size();
+  const noLeader = leader === undefined ? [status.NoLeader.message] : [];
+  return {
+    header: headerNow(replica),
+    version: serverVersion,
+    dbSize: BigInt(allocatedBytes),
+    leader: leader ?? 0n,
+    raftIndex: BigInt(committedIndex),
+    raftTerm: BigInt(term),
+    raftAppliedIndex: BigInt(appliedIndex),
+    errors: [...noLeader, ...replica.state.alarms().map(alarmText)],
+    dbSizeInUse: BigInt(inUseBytes),
+    isLearner: learner,
+    storageVersion,
+    dbSizeQuota: BigInt(quotaBytes(limits.quotaBackendBytes)),
+    downgradeInfo: { enabled: false, targetVersion: "" },
+  };
+}
+
+/** An alarm in protobuf's text form, which etcd shows among the errors: zero fields left out, a space after each. */
+function alarmText({ memberId, type }: Alarm): string {
+  return `${memberId === 0n ? "" : `memberID:${memberId} `}alarm:${type} `;
+}
+
+/** Revision 0 means the current one. A negative one never existed; etcd hashes something useless for it. */
+function hashKv({ replica }: ApiDependencies, request: rpc.HashKVRequest): rpc.HashKVResponse {
+  if (request.revision < 0n) throw new WireError(status.Compacted);
+  if (request.revision > BigInt(replica.state.revision())) throw new WireError(status.FutureRev);
+  const { hash, compactRevision, hashRevision, revision } = replica.state.hashKv(Number(request.revision));
+  return {
+    header: headerAt(replica, revision),
+    hash,
+    compactRevision: BigInt(compactRevision),
+    hashRevision: BigInt(hashRevision),
+  };
+}
+
+/** A leader may be asked to lead; nobody else can take over in a cluster that cannot hand over yet. */
+function moveLeader({ replica }: ApiDependencies, request: rpc.MoveLeaderRequest): rpc.MoveLeaderResponse {
+  const { memberId, leader } = replica.status();
+  if (leader !== memberId) throw new WireError(status.NotLeader);
+  if (request.targetID !== memberId) throw new WireError(status.BadLeaderTransferee);
+  return { header: undefined };
+}

@@ -1,0 +1,77 @@
+/**
+ * The space quota as the API checks it, before a request is even validated (spec/server.md 1.1 stage 9, 14).
+ * The state decides for itself whether an alarm refuses a write; this spares the log a write that is bound to fail.
+ */
+import {
+  AlarmRequest_AlarmAction,
+  AlarmType,
+  type PutRequest,
+  type RequestOp,
+  type TxnRequest,
+} from "../../../proto/gen/etcd/rpc.js";
+import { status, WireError } from "../../../proto/status.js";
+import type { ApiDependencies } from "./dependencies.js";
+import type { CallContext } from "./types.js";
+
+/** The quota when none is configured: 2 GiB. */
+export const quotaBytesDefault = 2 * 1024 * 1024 * 1024;
+/** Bytes that a grant counts for. */
+export const leaseGrantCostBytes = 64;
+const putOverheadBytes = 256;
+
+/** The quota in force, in bytes; negative when it is switched off. */
+export function quotaBytes(configuredBytes: number): number {
+  return configuredBytes === 0 ? quotaBytesDefault : configuredBytes;
+}
+
+export function putCostBytes(put: PutRequest): number {
+  return putOverheadBytes + put.key.length + put.value.length;
+}
+
+/** The costlier branch, nested transactions included. Nesting deeper than `depthMax` is refused later anyway. */
+export function txnCostBytes(txn: TxnRequest, depthMax: number): number {
+  return Math.max(opsCostBytes(txn.success, depthMax), opsCostBytes(txn.failure, depthMax));
+}
+
+function opsCostBytes(ops: readonly RequestOp[], depthMax: number): number {
+  return ops.reduce((sum, op) => sum + opCostBytes(op, depthMax), 0);
+}
+
+function opCostBytes({ request }: RequestOp, depthMax: number): number {
+  switch (request?.$case) {
+    case "requestPut":
+      return putCostBytes(request.value);
+    case "requestTxn":
+      return depthMax > 0 ? txnCostBytes(request.value, depthMax - 1) : 0;
+    case "requestRange":
+    case "requestDeleteRange":
+    case undefined:
+      return 0;
+  }
+}
+
+/** Refuses with NoSpace, and raises this member's alarm, when `costBytes` more would reach the quota. 0 always passes. */
+export async function checkQuota(deps: ApiDependencies, costBytes: number, context: CallContext): Promise<void> {
+  const { replica, limits, logger } = deps;
+  const quota = quotaBytes(limits.quotaBackendBytes);
+  if (costBytes === 0 || quota < 0) return;
+  const { allocatedBytes } = replica.state.size();
+  if (allocatedBytes + costBytes < quota) return;
+  const { memberId } = replica.status();
+  const raised = replica.state.alarms().some((alarm) => alarm.memberId === memberId && alarm.type === "NOSPACE");
+  if (!raised) {
+    logger.warn("quota exceeded, raising the NOSPACE alarm", { allocatedBytes, costBytes, quota });
+    await raiseAlarm(deps, memberId, context);
+  }
+  throw new WireError(status.NoSpace);
+}
+
+async function raiseAlarm({ replica, logger }: ApiDependencies, memberID: bigint, context: CallContext): Promise<void> {
+  const value = { action: AlarmRequest_AlarmAction.ACTIVATE, memberID, alarm: AlarmType.NOSPACE };
+  try {
+    await replica.propose<"alarm">({ $case: "alarm", value }, context);
+  } catch (error) {
+    // The write is refused all the same, and the next one tries again.
+    logger.warn("failed to raise the NOSPACE alarm", { error });
+  }
+}

@@ -1,0 +1,29 @@
+/** Every service of the server, built once from what it stands on. */
+import { createAuth } from "./auth.js";
+import { createCluster } from "./cluster.js";
+import type { ApiDependencies } from "./dependencies.js";
+import { createElection } from "./election.js";
+import { createHealth } from "./health.js";
+import { createKv } from "./kv.js";
+import { createLease } from "./lease.js";
+import { createLock } from "./lock.js";
+import { createMaintenance } from "./maintenance.js";
+import type { Services } from "./types.js";
+import { createWatch } from "./watch.js";
+
+export function createServices(deps: ApiDependencies): Services {
+  const kv = createKv(deps);
+  const lease = createLease(deps);
+  const layers = { kv, lease, hub: deps.hub, clock: deps.clock };
+  return {
+    kv,
+    lease,
+    watch: createWatch(deps),
+    cluster: createCluster(deps),
+    maintenance: createMaintenance(deps),
+    auth: createAuth(deps),
+    lock: createLock(layers),
+    election: createElection(layers),
+    health: createHealth(),
+  };
+}
