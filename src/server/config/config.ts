@@ -62,6 +62,8 @@ export interface ServerConfig {
   /** How long such a ping may stay unanswered. */
   readonly grpcKeepaliveTimeoutMs: number;
   readonly autoCompaction: AutoCompaction;
+  /** Pause between two batches of a compaction. */
+  readonly compactionSleepIntervalMs: number;
   readonly watchProgressNotifyIntervalMs: number;
 
   /** Origins that browsers may call from; `*` is every one. */
