@@ -1,7 +1,7 @@
 /** What a case holds: a client of its server, its own key prefix, and words for the usual calls and checks. */
 
 import type { ServiceError } from "@grpc/grpc-js";
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 import type { Event, KeyValue } from "../../proto/gen/etcd/kv.js";
 import type {
   DeepPartial,
@@ -181,6 +181,11 @@ export class Context {
       const at = `@${this.since(kv.modRevision)}`;
       return type === 0 ? `put ${this.name(kv.key)}=${text(kv.value)} ${at}` : `delete ${this.name(kv.key)} ${at}`;
     });
+  }
+
+  /** Repeats the checks until they pass; the last failure counts when ten seconds are over. */
+  eventually(checks: () => Promise<void>): Promise<void> {
+    return vi.waitFor(checks, { interval: 50, timeout: 10_000 });
   }
 
   /** Checks that the call fails with exactly this code and text. */

@@ -18,6 +18,21 @@ type Body = (t: Context) => Promise<void>;
 
 export type DefineCase = (name: string, body: Body, options?: CaseOptions) => void;
 
+/** The servers that cases of this file share, by target and flags. */
+const sharedServers = new Map<string, Promise<TargetServer>>();
+let caseCount = 0;
+
+afterAll(async () => {
+  for (const server of await Promise.all(sharedServers.values())) await server.close();
+});
+
+function sharedServer(target: Target, flags: Flags): Promise<TargetServer> {
+  const key = JSON.stringify([target.name, flags]);
+  const server = sharedServers.get(key) ?? target.start(flags);
+  sharedServers.set(key, server);
+  return server;
+}
+
 /** Cases about one area; `flags` are those of the shared server. */
 export function conformance(area: string, define: (test: DefineCase) => void, flags: Flags = {}): void {
   for (const target of chosenTargets()) {
@@ -39,13 +54,8 @@ function reportUnavailable(reason: string): void {
 }
 
 function defineOn(target: Target, define: (test: DefineCase) => void, flags: Flags): void {
-  let shared: TargetServer | undefined;
-  let caseCount = 0;
   beforeAll(async () => {
-    shared = await target.start(flags);
-  });
-  afterAll(async () => {
-    await shared?.close();
+    await sharedServer(target, flags);
   });
   define((name, body, { fresh, oursOnly } = {}) => {
     caseCount += 1;
@@ -56,8 +66,7 @@ function defineOn(target: Target, define: (test: DefineCase) => void, flags: Fla
     }
     it(name, async () => {
       if (fresh !== undefined) await onFreshServer(target, { flags: fresh === true ? {} : fresh, prefix, body });
-      else if (shared === undefined) throw new Error("the shared server did not start");
-      else await runCase(target, { server: shared, prefix, body });
+      else await runCase(target, { server: await sharedServer(target, flags), prefix, body });
     });
   });
 }
