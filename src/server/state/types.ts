@@ -115,14 +115,19 @@ export interface StateReader {
   range(request: RangeRequest): RangeResult;
   /** A transaction that holds only range operations. Throws if it is not read-only. */
   readTxn(request: TxnRequest): { readonly response: TxnOutcome; readonly revision: number };
-  /** Changes from a revision on, whole revisions only, oldest first, at most `revisionsMax` of them. */
-  changesSince(from: number, revisionsMax: number): readonly RevisionChanges[];
+  /**
+   * Changes from a revision on, whole revisions only, oldest first, at most `revisionsMax` of them. Stops after the revision
+   * that brings the encoded pairs to `bytesMax` (default: no limit).
+   */
+  changesSince(from: number, revisionsMax: number, bytesMax?: number): readonly RevisionChanges[];
   leases(): readonly Lease[];
   lease(id: bigint): Lease | undefined;
   leaseKeys(id: bigint): readonly Uint8Array[];
   members(): readonly Member[];
   alarms(): readonly Alarm[];
   clusterVersion(): string | undefined;
+  /** Version that a downgrade goes to (x.y.z as it was requested); undefined if there is none under way. */
+  downgradeTarget(): string | undefined;
   hashKv(revision: number): HashResult;
   /** Hash over the whole state, for tests; comparable between members of this implementation only. */
   hashAll(): number;
@@ -132,14 +137,21 @@ export interface StateReader {
 /** The state of one member: applied to, read from, copied and closed. */
 export interface State extends Machine {
   readonly reader: StateReader;
+  /** Name of the file it lives in, without the directory. */
+  readonly file: string;
   /** Makes everything applied so far survive a power cut; returns that applied index. */
   makeDurable(): number;
   /** One bounded step of physical compaction; false when nothing is left to do. */
   compactStep(): boolean;
   /** Moves pages from the WAL into the file, bounded work, called from idle turns. */
   checkpoint(): void;
-  /** Writes a compact, consistent copy to `path`. */
+  /** Writes a compact, consistent copy to `path`, durable when this returns. The path must not exist. */
   exportTo(path: string): void;
+  /**
+   * Goes over to another state file of the same directory and deletes the old one. `commit` moves the pointer in the log
+   * store; until it returns the old file counts. The reader stays valid.
+   */
+  switchFile(file: string, commit: () => void): void;
   close(): void;
 }
 

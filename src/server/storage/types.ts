@@ -29,6 +29,8 @@ export interface Bootstrap {
   readonly identity: Identity;
   readonly hardState: HardState;
   readonly membership: Membership;
+  /** Unix seconds, for people who look into the file; 0 if not given. */
+  readonly createdSeconds?: number;
 }
 
 /** One durable write: a single FULL transaction, one fsync. Mirrors the core's append effect. */

@@ -1,0 +1,141 @@
+/** Transactions: choose the path, check all of it, then run it (spec/server.md 3.5). */
+import type {
+  RangeResponse,
+  RequestOp,
+  ResponseHeader,
+  ResponseOp,
+  TxnRequest,
+} from "../../../../proto/gen/etcd/rpc.js";
+import { status, WireError } from "../../../../proto/status.js";
+import type { Interval } from "../../storage/scan.js";
+import type { StateStore } from "../../storage/state-store.js";
+import type { RangeResult, TxnOutcome } from "../types.js";
+import { holds } from "./compare.js";
+import { contains, intervalOf } from "./interval.js";
+import {
+  assertChangesFit,
+  assertKept,
+  assertLease,
+  deleteRange,
+  deletionsMax,
+  type Operations,
+  put,
+  rangeWithin,
+} from "./operations.js";
+import { assertReadable, type ReadPoint, range } from "./read.js";
+
+/** The branch that a transaction takes, with those of the transactions in it, decided before anything runs. */
+interface Path {
+  readonly succeeded: boolean;
+  readonly steps: readonly Step[];
+}
+
+type Step =
+  | { readonly kind: "operation"; readonly operation: RequestOp }
+  | { readonly kind: "txn"; readonly path: Path };
+
+/** Runs a transaction. Throws WireError before it has changed anything, or not at all. */
+export function txn(operations: Operations, request: TxnRequest): TxnOutcome {
+  const { store, writer, compactRevision } = operations;
+  const path = choosePath(store, request);
+  assertRunnable(store, path, { revision: writer.revision, compactRevision });
+  return run(path, (operation) => perform(operations, operation));
+}
+
+/** Runs a transaction that only reads. Throws WireError for revisions that can not be read. */
+export function readOnlyTxn(store: StateStore, point: ReadPoint, request: TxnRequest): TxnOutcome {
+  const path = choosePath(store, request);
+  return run(path, ({ request: operation }) => {
+    if (operation?.$case !== "requestRange") throw new WireError(status.KeyNotFound);
+    return rangeResponse(range(store, point, operation.value));
+  });
+}
+
+/** Whether a transaction, whatever its branch, holds nothing but ranges. */
+export function isReadOnly({ success, failure }: TxnRequest): boolean {
+  return [...success, ...failure].every(({ request }) => request?.$case === "requestRange");
+}
+
+function choosePath(store: StateStore, { compare, success, failure }: TxnRequest): Path {
+  const succeeded = compare.every((condition) => holds(store, condition));
+  const steps = (succeeded ? success : failure).map((operation): Step => {
+    const { request } = operation;
+    return request?.$case === "requestTxn"
+      ? { kind: "txn", path: choosePath(store, request.value) }
+      : { kind: "operation", operation };
+  });
+  return { succeeded, steps };
+}
+
+/** The operations of a path, those of inner transactions in place. */
+function flatten({ steps }: Path): RequestOp[] {
+  return steps.flatMap((step) => (step.kind === "txn" ? flatten(step.path) : [step.operation]));
+}
+
+/** What could fail fails here, before the first change: puts first, then ranges, as etcd does. */
+function assertRunnable(store: StateStore, path: Path, point: ReadPoint): void {
+  const operations = flatten(path);
+  let changesMax = 0;
+  const deleted: Interval[] = [];
+  for (const { request } of operations) {
+    if (request?.$case === "requestPut") {
+      const { key } = request.value;
+      // A key that an earlier step deletes is gone when the put runs, even if it is still there now.
+      const current = deleted.some((interval) => contains(interval, key)) ? undefined : store.tables.keys.get(key);
+      assertKept(request.value, current);
+      assertLease(store, request.value);
+      changesMax += 2;
+    } else if (request?.$case === "requestDeleteRange") {
+      deleted.push(intervalOf(request.value));
+      changesMax += deletionsMax(store, request.value);
+    }
+  }
+  for (const { request } of operations) {
+    if (request?.$case === "requestRange") assertReadable(request.value.revision, point);
+    if (request === undefined) throw new WireError(status.KeyNotFound);
+  }
+  assertChangesFit(changesMax);
+}
+
+function run({ succeeded, steps }: Path, answer: (operation: RequestOp) => ResponseOp): TxnOutcome {
+  const responses = steps.map((step): ResponseOp => {
+    if (step.kind === "operation") return answer(step.operation);
+    const inner = { ...run(step.path, answer), header: emptyHeader() };
+    return { response: { $case: "responseTxn", value: inner } };
+  });
+  return { header: undefined, succeeded, responses };
+}
+
+function perform(operations: Operations, { request }: RequestOp): ResponseOp {
+  const { writer } = operations;
+  switch (request?.$case) {
+    case "requestRange":
+      return rangeResponse(rangeWithin(operations, request.value));
+    case "requestPut": {
+      const prevKv = put(operations, request.value);
+      return { response: { $case: "responsePut", value: { header: header(writer.revision), prevKv } } };
+    }
+    case "requestDeleteRange": {
+      const { deleted, previous } = deleteRange(operations, request.value);
+      const value = { header: header(writer.revision), deleted: BigInt(deleted), prevKvs: previous };
+      return { response: { $case: "responseDeleteRange", value } };
+    }
+    case "requestTxn":
+    case undefined:
+      throw new Error("a path holds an operation that was resolved or refused when it was chosen");
+  }
+}
+
+function rangeResponse({ kvs, count, more, revision }: RangeResult): ResponseOp {
+  const value: RangeResponse = { header: header(revision), kvs: [...kvs], more, count: BigInt(count) };
+  return { response: { $case: "responseRange", value } };
+}
+
+/** Inside a transaction a header carries the revision only. */
+function header(revision: number): ResponseHeader {
+  return { clusterId: 0n, memberId: 0n, revision: BigInt(revision), raftTerm: 0n };
+}
+
+function emptyHeader(): ResponseHeader {
+  return header(0);
+}

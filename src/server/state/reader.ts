@@ -1,0 +1,115 @@
+/** Reads of the local state, as fresh as what has been applied. */
+import type { RangeRequest, TxnRequest } from "../../../proto/gen/etcd/rpc.js";
+import { invariant } from "../invariant.js";
+import type { StateStore } from "../storage/state-store.js";
+import type { StateSize } from "../storage/types.js";
+import type { Alarms } from "./alarm.js";
+import type { Counters } from "./counters.js";
+import { changesSince } from "./mvcc/changes.js";
+import { hashAll, hashKv } from "./mvcc/hash.js";
+import { range } from "./mvcc/read.js";
+import { isReadOnly, readOnlyTxn } from "./mvcc/txn.js";
+import type { PreviousReader } from "./mvcc/write.js";
+import type {
+  Alarm,
+  HashResult,
+  Lease,
+  Member,
+  RangeResult,
+  RevisionChanges,
+  StateReader,
+  TxnOutcome,
+} from "./types.js";
+
+/** What the reader looks at. */
+export interface ReaderParts {
+  readonly store: StateStore;
+  readonly counters: Counters;
+  readonly alarms: Alarms;
+  readonly previous: PreviousReader;
+}
+
+export class LocalReader implements StateReader {
+  readonly #store: StateStore;
+  readonly #counters: Counters;
+  readonly #alarms: Alarms;
+  readonly #previous: PreviousReader;
+
+  constructor({ store, counters, alarms, previous }: ReaderParts) {
+    this.#store = store;
+    this.#counters = counters;
+    this.#alarms = alarms;
+    this.#previous = previous;
+  }
+
+  revision(): number {
+    return this.#counters.revision;
+  }
+
+  compactRevision(): number {
+    return this.#counters.compactRevision;
+  }
+
+  appliedIndex(): number {
+    return this.#counters.appliedIndex;
+  }
+
+  appliedTerm(): number {
+    return this.#counters.appliedTerm;
+  }
+
+  range(request: RangeRequest): RangeResult {
+    return this.#store.read(() => range(this.#store, this.#counters, request));
+  }
+
+  readTxn(request: TxnRequest): { readonly response: TxnOutcome; readonly revision: number } {
+    invariant(isReadOnly(request), "a transaction that writes has to go through the log");
+    const response = this.#store.read(() => readOnlyTxn(this.#store, this.#counters, request));
+    return { response, revision: this.#counters.revision };
+  }
+
+  changesSince(from: number, revisionsMax: number, bytesMax = Number.POSITIVE_INFINITY): readonly RevisionChanges[] {
+    const request = { from, revisionsMax, bytesMax };
+    return this.#store.read(() => changesSince(this.#store, this.#counters, this.#previous, request));
+  }
+
+  leases(): readonly Lease[] {
+    return this.#store.read(() => this.#store.tables.leases.all());
+  }
+
+  lease(id: bigint): Lease | undefined {
+    return this.#store.read(() => this.#store.tables.leases.get(id));
+  }
+
+  leaseKeys(id: bigint): readonly Uint8Array[] {
+    return this.#store.read(() => this.#store.tables.keys.ofLease(id).map(({ key }) => key));
+  }
+
+  members(): readonly Member[] {
+    return this.#store.read(() => this.#store.tables.members.all());
+  }
+
+  alarms(): readonly Alarm[] {
+    return this.#alarms.list();
+  }
+
+  clusterVersion(): string | undefined {
+    return this.#store.read(() => this.#store.tables.meta.text("cluster_version"));
+  }
+
+  downgradeTarget(): string | undefined {
+    return this.#store.read(() => this.#store.tables.meta.text("downgrade_target"));
+  }
+
+  hashKv(revision: number): HashResult {
+    return this.#store.read(() => hashKv(this.#store, this.#counters, revision));
+  }
+
+  hashAll(): number {
+    return this.#store.read(() => hashAll(this.#store, this.#counters));
+  }
+
+  size(): StateSize {
+    return this.#store.size();
+  }
+}

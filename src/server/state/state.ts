@@ -1,0 +1,145 @@
+/** The state of one member, opened from its file: what applies, what reads, and what keeps the file in shape. */
+import { join } from "node:path";
+import { invariant } from "../invariant.js";
+import type { Entry } from "../raft/types.js";
+import { StorageRefused } from "../storage/failure.js";
+import { createDirectory, nextStateFile } from "../storage/files.js";
+import { StateStore } from "../storage/state-store.js";
+import type { LogStore } from "../storage/types.js";
+import { Alarms } from "./alarm.js";
+import { Counters } from "./counters.js";
+import { CommandMachine } from "./machine.js";
+import { compactStep } from "./mvcc/compact.js";
+import { previousReader } from "./mvcc/write.js";
+import { LocalReader } from "./reader.js";
+import type { Applied, Member, State } from "./types.js";
+
+export interface StateOptions {
+  readonly dir: string;
+  /** File name inside `dir`, as {@link LogStore.initial} names it. */
+  readonly file: string;
+  readonly clusterId: bigint;
+  /**
+   * What a new cluster starts from. Give it only while the log still starts at entry 1: then a file that is missing or
+   * empty can be made again from the log. Ignored if the file holds a state.
+   */
+  readonly bootstrap?: StateBootstrap | undefined;
+  /** Never waits for the disk. For tests. */
+  readonly unsafeNoFsync?: boolean | undefined;
+}
+
+export interface StateBootstrap {
+  readonly members: readonly Member[];
+}
+
+/** Throws StorageRefused (`notInitialized`, `wrongCluster`, `unsupportedVersion`) and StorageFailure. */
+export function openState(options: StateOptions): State {
+  const { dir, file, bootstrap, unsafeNoFsync } = options;
+  if (bootstrap !== undefined) createDirectory(dir);
+  const mode = bootstrap === undefined ? "existing" : "create";
+  const store = new StateStore({ dir, file, mode, unsafeNoFsync });
+  try {
+    initialize(store, options);
+    return new SqliteState(store);
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+}
+
+/** A new file gets the cluster id and the first members; an old one must belong to the cluster. */
+function initialize(store: StateStore, { clusterId, bootstrap }: StateOptions): void {
+  const found = store.read(() => store.tables.meta.clusterId());
+  const path = join(store.dir, store.file);
+  if (found === undefined) {
+    if (bootstrap === undefined) throw new StorageRefused("notInitialized", `${path} is empty; replace this member`);
+    store.writeDurably(() => {
+      store.tables.meta.putClusterId(clusterId);
+      for (const member of bootstrap.members) store.tables.members.put(member);
+    });
+    return;
+  }
+  if (found === clusterId) return;
+  const ids = `it belongs to cluster ${found.toString(16)}, this member to ${clusterId.toString(16)}`;
+  throw new StorageRefused("wrongCluster", `${path}: ${ids}`);
+}
+
+/** Owns the store. */
+class SqliteState implements State {
+  readonly reader: LocalReader;
+  readonly #store: StateStore;
+  readonly #counters = new Counters();
+  readonly #alarms: Alarms;
+  readonly #machine: CommandMachine;
+
+  constructor(store: StateStore) {
+    this.#store = store;
+    this.#alarms = new Alarms(store);
+    const previous = previousReader(store, () => this.#counters.compactRevision);
+    const parts = { store, counters: this.#counters, alarms: this.#alarms, previous };
+    this.#machine = new CommandMachine(parts);
+    this.reader = new LocalReader(parts);
+    this.#load();
+  }
+
+  get file(): string {
+    return this.#store.file;
+  }
+
+  apply(entries: readonly Entry[]): readonly Applied[] {
+    return this.#machine.apply(entries);
+  }
+
+  makeDurable(): number {
+    const { appliedIndex } = this.#counters;
+    // A sync covers every earlier commit, but only a commit that changes something syncs.
+    this.#store.writeDurably(() => this.#store.tables.meta.putNumber("durable_index", appliedIndex));
+    return appliedIndex;
+  }
+
+  compactStep(): boolean {
+    return compactStep(this.#store, this.#counters.compactRevision);
+  }
+
+  checkpoint(): void {
+    this.#store.checkpoint();
+  }
+
+  exportTo(path: string): void {
+    this.#store.exportTo(path);
+  }
+
+  switchFile(file: string, commit: () => void): void {
+    const { revision, appliedIndex } = this.#counters;
+    this.#store.switchTo(file, commit);
+    this.#load();
+    const { revision: newRevision, appliedIndex: newAppliedIndex } = this.#counters;
+    invariant(newAppliedIndex >= appliedIndex && newRevision >= revision, "a state file went back in time", {
+      appliedIndex,
+      newAppliedIndex,
+      revision,
+      newRevision,
+    });
+  }
+
+  close(): void {
+    this.#store.close();
+  }
+
+  #load(): void {
+    this.#store.read(() => {
+      this.#counters.load(this.#store);
+      this.#alarms.load();
+    });
+  }
+}
+
+/**
+ * Writes the state into a new file without free pages and goes over to it; the log's pointer decides which of the two counts
+ * after a crash. Nothing may be applied meanwhile. The reader stays valid.
+ */
+export function defragState(state: State, log: LogStore, dir: string): void {
+  const next = nextStateFile(state.file);
+  state.exportTo(join(dir, next));
+  state.switchFile(next, () => log.switchStateFile(next));
+}

@@ -1,0 +1,247 @@
+/** One SQLite file: opened with pragmas that are read back, used through prepared statements, stopped by any failure. */
+import type BetterSqlite3 from "better-sqlite3";
+import { invariant } from "../invariant.js";
+import { asFailure, StorageFailure, StorageRefused } from "./failure.js";
+import { createFile } from "./files.js";
+import { openSqlite } from "./sqlite.js";
+
+export type Statement<Parameters extends unknown[] = unknown[], Row = unknown> = BetterSqlite3.Statement<
+  Parameters,
+  Row
+>;
+
+/** Older versions can lose commits when a checkpoint meets a writer (spec/raft-storage.md 4.6). */
+const sqliteVersionMin = "3.51.3";
+const applicationId = 0x6c697465;
+
+export type Synchronous = "OFF" | "NORMAL" | "FULL";
+const synchronousCode: Readonly<Record<Synchronous, number>> = { OFF: 0, NORMAL: 1, FULL: 2 };
+
+/** How a file is opened; the values and their reasons are in spec/raft-storage.md 4.6. */
+export interface DatabaseOptions {
+  readonly path: string;
+  readonly synchronous: Synchronous;
+  readonly lockingMode: "exclusive" | "normal";
+  readonly walAutocheckpointPages: number;
+  readonly journalSizeLimitBytes: number;
+  readonly cacheSizeKib: number;
+  readonly busyTimeoutMs: number;
+  /** Kept in `user_version`; a file of another version is refused. */
+  readonly schemaVersion: number;
+  /** Run once, in the transaction that also sets the version, when the file is new. */
+  readonly schema: string;
+}
+
+/**
+ * Owns one connection. Every call that touches SQLite goes through {@link Database.read} or {@link Database.write}, which
+ * turn the driver's errors into {@link StorageFailure}. After a failed write nothing works any more, close included.
+ */
+export class Database {
+  readonly path: string;
+  readonly #connection: BetterSqlite3.Database;
+  readonly #statements = new Map<string, Statement>();
+  readonly #begin: Statement;
+  readonly #commit: Statement;
+  #synchronous: Synchronous;
+  #failed = false;
+
+  constructor(options: DatabaseOptions) {
+    this.path = options.path;
+    this.#synchronous = options.synchronous;
+    this.#connection = openConnection(options);
+    this.#begin = this.#connection.prepare("BEGIN IMMEDIATE");
+    this.#commit = this.#connection.prepare("COMMIT");
+  }
+
+  /** A prepared statement, one per text. Integers come back as `number`. */
+  statement<Parameters extends unknown[], Row>(sql: string): Statement<Parameters, Row> {
+    return this.#prepared(sql, "number") as Statement<Parameters, Row>;
+  }
+
+  /** Like {@link Database.statement}, with rows as arrays and integers as `bigint`: for ids of 64 bits. */
+  rawStatement<Parameters extends unknown[], Row>(sql: string): Statement<Parameters, Row> {
+    return this.#prepared(sql, "bigint") as Statement<Parameters, Row>;
+  }
+
+  #prepared(sql: string, integers: "number" | "bigint"): Statement {
+    const key = integers === "number" ? sql : `raw ${sql}`;
+    const known = this.#statements.get(key);
+    if (known !== undefined) return known;
+    const statement = this.#connection.prepare(sql);
+    if (integers === "bigint") statement.safeIntegers(true).raw(true);
+    this.#statements.set(key, statement);
+    return statement;
+  }
+
+  /** Runs reads; an error of SQLite becomes a {@link StorageFailure}. */
+  read<T>(work: () => T): T {
+    this.#assertUsable();
+    try {
+      return work();
+    } catch (error) {
+      throw asFailure(error, this.path);
+    }
+  }
+
+  /** Runs `work` in one transaction. Whatever it throws ends the use of this database: there is no rollback. */
+  write<T>(work: () => T): T {
+    this.#assertUsable();
+    try {
+      this.#begin.run();
+      const result = work();
+      this.#commit.run();
+      return result;
+    } catch (error) {
+      this.#failed = true;
+      throw asFailure(error, this.path);
+    }
+  }
+
+  /** Like {@link Database.write}, but on disk when it returns; the sync covers every earlier commit too. */
+  writeDurably<T>(work: () => T): T {
+    if (this.#synchronous !== "NORMAL") return this.write(work);
+    this.read(() => assertPragma(this.#connection, "synchronous", "FULL", synchronousCode.FULL));
+    const result = this.write(work);
+    this.read(() => assertPragma(this.#connection, "synchronous", "NORMAL", synchronousCode.NORMAL));
+    return result;
+  }
+
+  /** Runs statements that can not be part of a transaction (VACUUM INTO). */
+  run(sql: string, ...parameters: unknown[]): void {
+    this.read(() => this.#connection.prepare(sql).run(...parameters));
+  }
+
+  pragma(name: string): number {
+    return this.read(() => Number(this.#connection.pragma(name, { simple: true })));
+  }
+
+  /** Frames in the write-ahead log that are not in the file yet. Costs nothing: it only looks. */
+  pendingWalFrames(): number {
+    const [, frames, moved] = this.#checkpoint("NOOP");
+    return frames - moved;
+  }
+
+  /** Moves frames from the write-ahead log into the file. PASSIVE waits for nobody; TRUNCATE also empties the log. */
+  checkpoint(mode: "PASSIVE" | "TRUNCATE"): void {
+    this.#checkpoint(mode);
+  }
+
+  #checkpoint(mode: "NOOP" | "PASSIVE" | "TRUNCATE"): readonly [busy: number, frames: number, moved: number] {
+    return this.read(() => {
+      const rows = this.#connection.pragma(`wal_checkpoint(${mode})`) as {
+        busy: number;
+        log: number;
+        checkpointed: number;
+      }[];
+      const row = rows[0];
+      invariant(row !== undefined, "a checkpoint gave no answer", { path: this.path });
+      return [row.busy, row.log, row.checkpointed];
+    });
+  }
+
+  /** Closes the file. Does nothing after a failure: closing would checkpoint pages that can not be trusted. */
+  close(): void {
+    if (this.#failed || !this.#connection.open) return;
+    try {
+      this.#connection.close();
+    } catch (error) {
+      throw asFailure(error, this.path);
+    }
+  }
+
+  #assertUsable(): void {
+    if (this.#failed) throw new StorageFailure("other", `${this.path}: used after a failure`);
+  }
+}
+
+function openConnection(options: DatabaseOptions): BetterSqlite3.Database {
+  let connection: BetterSqlite3.Database | undefined;
+  try {
+    createFile(options.path);
+    connection = openSqlite(options.path);
+    setPragmas(connection, options);
+    assertSqliteVersion(connection);
+    createSchema(connection, options);
+    return connection;
+  } catch (error) {
+    connection?.close();
+    if (isBusy(error)) {
+      throw new StorageRefused("inUse", `${options.path} is in use by another process`, { cause: error });
+    }
+    throw asFailure(error, options.path);
+  }
+}
+
+function setPragmas(connection: BetterSqlite3.Database, options: DatabaseOptions): void {
+  const set = (name: string, value: string | number, expected: string | number = value): void =>
+    assertPragma(connection, name, value, expected);
+  set("busy_timeout", options.busyTimeoutMs);
+  // Before the first access: an exclusive lock taken here is what keeps a second server out of the directory.
+  set("locking_mode", options.lockingMode);
+  set("journal_mode", "wal");
+  set("synchronous", options.synchronous, synchronousCode[options.synchronous]);
+  set("wal_autocheckpoint", options.walAutocheckpointPages);
+  set("journal_size_limit", options.journalSizeLimitBytes);
+  set("cache_size", -options.cacheSizeKib);
+  set("mmap_size", 0);
+  set("foreign_keys", "OFF", 0);
+  set("temp_store", "MEMORY", 2);
+  set("trusted_schema", "OFF", 0);
+  invariant(connection.pragma("page_size", { simple: true }) === 4096, "page_size is not 4096", { path: options.path });
+}
+
+/** Sets a pragma and reads it back: SQLite accepts what it does not know in silence. */
+function assertPragma(
+  connection: BetterSqlite3.Database,
+  name: string,
+  value: string | number,
+  expected: string | number,
+): void {
+  connection.pragma(`${name} = ${value}`);
+  const actual: unknown = connection.pragma(name, { simple: true });
+  // A library without memory mapping has no mmap_size to read.
+  const unmapped = name === "mmap_size" && actual === undefined;
+  invariant(actual === expected || unmapped, "a pragma did not take effect", { name, expected, actual });
+}
+
+function assertSqliteVersion(connection: BetterSqlite3.Database): void {
+  const version = String(connection.prepare("SELECT sqlite_version()").pluck().get());
+  if (compareVersions(version, sqliteVersionMin) >= 0) return;
+  throw new StorageRefused("missingDriver", `SQLite ${version} is too old: at least ${sqliteVersionMin} is needed`);
+}
+
+/** Negative if `a` is older than `b`; both are dotted numbers. */
+export function compareVersions(a: string, b: string): number {
+  const left = a.split(".").map(Number);
+  const right = b.split(".").map(Number);
+  for (let at = 0; at < Math.max(left.length, right.length); at++) {
+    const difference = (left[at] ?? 0) - (right[at] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+function createSchema(connection: BetterSqlite3.Database, options: DatabaseOptions): void {
+  const version: unknown = connection.pragma("user_version", { simple: true });
+  if (version === options.schemaVersion) {
+    invariant(connection.pragma("application_id", { simple: true }) === applicationId, "not a file of litecd", {
+      path: options.path,
+    });
+    return;
+  }
+  const tables = Number(connection.prepare("SELECT count(*) FROM sqlite_schema").pluck().get());
+  if (version !== 0 || tables > 0) {
+    throw new StorageRefused(
+      "unsupportedVersion",
+      `${options.path} has schema version ${String(version)}; this litecd reads version ${options.schemaVersion}`,
+    );
+  }
+  connection.exec(
+    `BEGIN IMMEDIATE; ${options.schema}; PRAGMA application_id = ${applicationId};
+     PRAGMA user_version = ${options.schemaVersion}; COMMIT`,
+  );
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && String((error as { code?: unknown }).code).startsWith("SQLITE_BUSY");
+}

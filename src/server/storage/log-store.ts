@@ -1,0 +1,293 @@
+/** raft.db: the log, the hard state and the pointer to the state file. What this file says is the truth. */
+import { join } from "node:path";
+import { invariant } from "../invariant.js";
+import type { Entry, EntryKind } from "../raft/types.js";
+import { entryChecksum } from "./checksum.js";
+import { Database, type Statement } from "./database.js";
+import { StorageFailure, StorageRefused } from "./failure.js";
+import { createDirectory, firstStateFile, syncDirectory } from "./files.js";
+import { decodeId, encodeId } from "./ids.js";
+import {
+  type BaseRow,
+  baseRow,
+  type HardRow,
+  hardRow,
+  hardState,
+  type LogBase,
+  logBase,
+  logSchema,
+  logSchemaVersion,
+} from "./log-schema.js";
+import { type LogPosition, Sentinel } from "./sentinel.js";
+import type { Bootstrap, InitialState, LogBatch, LogStore } from "./types.js";
+
+const logFile = "raft.db";
+const sentinelFile = "raft.sentinel";
+const kindCodes: Readonly<Record<EntryKind, number>> = { noop: 0, command: 1 };
+const kinds: readonly EntryKind[] = ["noop", "command"];
+
+export interface LogStoreOptions {
+  /** The member's data directory; created if it is missing. */
+  readonly dir: string;
+  /** Written if the directory holds no member yet, ignored otherwise. */
+  readonly bootstrap?: Bootstrap | undefined;
+  /** Never waits for the disk: an acknowledged write may be lost in a power cut. For tests. */
+  readonly unsafeNoFsync?: boolean | undefined;
+}
+
+/**
+ * Opens a member's log, checks all of it and counts the start. The directory stays locked until close.
+ * Throws StorageRefused (`inUse`, `notInitialized`, `unsupportedVersion`) and StorageFailure (`corrupt`, `lostTail`, `io`).
+ */
+export function openLogStore(options: LogStoreOptions): LogStore {
+  createDirectory(options.dir);
+  const database = openDatabase(options);
+  try {
+    return new SqliteLogStore(database, options);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function openDatabase({ dir, unsafeNoFsync }: LogStoreOptions): Database {
+  try {
+    return new Database({
+      path: join(dir, logFile),
+      synchronous: unsafeNoFsync === true ? "OFF" : "FULL",
+      lockingMode: "exclusive",
+      walAutocheckpointPages: 1000,
+      journalSizeLimitBytes: 64 * 1024 * 1024,
+      cacheSizeKib: 8 * 1024,
+      busyTimeoutMs: 0,
+      schemaVersion: logSchemaVersion,
+      schema: logSchema,
+    });
+  } catch (error) {
+    if (!(error instanceof StorageRefused) || error.reason !== "inUse") throw error;
+    throw new StorageRefused("inUse", `data directory ${dir} is in use by another litecd process`, { cause: error });
+  }
+}
+
+class SqliteLogStore implements LogStore {
+  readonly initial: InitialState;
+  readonly #database: Database;
+  readonly #statements: Statements;
+  readonly #sentinel: Sentinel;
+  #base: LogBase;
+  #last: LogPosition;
+
+  constructor(database: Database, options: LogStoreOptions) {
+    this.#database = database;
+    this.#statements = prepare(database);
+    this.#bootstrap(options);
+    // Whatever the last run left unfinished in the write-ahead log is settled before anything is believed.
+    database.checkpoint("TRUNCATE");
+    this.#sentinel = new Sentinel(join(options.dir, sentinelFile));
+    this.initial = this.#load();
+    this.#base = this.initial;
+    this.#last = lastPosition(this.initial);
+    this.#assertTail(this.#sentinel.read());
+    this.#sentinel.write(this.#last);
+    database.write(() => this.#statements.countBoot.run());
+  }
+
+  append(batch: LogBatch): void {
+    const before = this.#last;
+    const start = this.#appendPoint(batch);
+    // Lowered before the log is shortened, so that the sentinel never leads the log.
+    if (start.index < before.index) this.#sentinel.write(start);
+    this.#database.write(() => this.#writeBatch(batch, start));
+    if (this.#last !== before) this.#sentinel.write(this.#last);
+  }
+
+  switchStateFile(stateFile: string): void {
+    const base = { ...this.#base, stateFile };
+    this.#database.write(() => this.#statements.putBase.run(baseRow(base)));
+    this.#base = base;
+  }
+
+  close(): void {
+    this.#sentinel.close();
+    this.#database.close();
+  }
+
+  #writeBatch({ truncateFrom, entries, hardState: hard, compactTo }: LogBatch, start: LogPosition): void {
+    if (truncateFrom !== undefined) this.#statements.truncate.run(truncateFrom);
+    this.#last = this.#insert(entries, start);
+    if (hard !== undefined) this.#statements.putHard.run(hardRow(hard));
+    if (compactTo !== undefined) this.#compact(compactTo);
+  }
+
+  /** The last entry that stays before new ones are written. */
+  #appendPoint({ truncateFrom }: LogBatch): LogPosition {
+    if (truncateFrom === undefined) return this.#last;
+    invariant(truncateFrom >= this.#base.firstIndex, "truncation reaches into the compacted log", { truncateFrom });
+    return truncateFrom > this.#last.index ? this.#last : this.#position(truncateFrom - 1);
+  }
+
+  #insert(entries: readonly Entry[], start: LogPosition): LogPosition {
+    let last = start;
+    for (const { index, term, kind, data } of entries) {
+      assertFollows({ index, term }, last);
+      this.#statements.insert.run(
+        index,
+        term,
+        kindCodes[kind],
+        entryChecksum(index, term, kindCodes[kind], data),
+        data,
+      );
+      last = { index, term };
+    }
+    return last;
+  }
+
+  #compact(compactTo: number): void {
+    if (compactTo < this.#base.firstIndex) return;
+    invariant(compactTo <= this.#last.index, "the log is compacted beyond its end", { compactTo, last: this.#last });
+    const { index, term } = this.#position(compactTo);
+    this.#base = { ...this.#base, firstIndex: index + 1, previousTerm: term };
+    this.#statements.dropUpTo.run(compactTo);
+    this.#statements.putBase.run(baseRow(this.#base));
+  }
+
+  /** Index and term of an entry in the log, or of the entry just before it. */
+  #position(index: number): LogPosition {
+    if (index === this.#base.firstIndex - 1) return { index, term: this.#base.previousTerm };
+    const term = this.#database.read(() => this.#statements.termAt.get(index)?.term);
+    invariant(term !== undefined, "the log has no entry at this index", { index, last: this.#last });
+    return { index, term };
+  }
+
+  #bootstrap({ dir, bootstrap }: LogStoreOptions): void {
+    const present = this.#database.read(() => this.#statements.identity.get() !== undefined);
+    if (present) return;
+    if (bootstrap === undefined) throw new StorageRefused("notInitialized", `data directory ${dir} holds no member`);
+    const { identity, membership, hardState: hard, createdSeconds = 0 } = bootstrap;
+    this.#database.write(() => {
+      this.#statements.putIdentity.run(encodeId(identity.clusterId), encodeId(identity.memberId), createdSeconds);
+      this.#statements.putHard.run(hardRow(hard));
+      this.#statements.putBase.run(baseRow({ firstIndex: 1, previousTerm: 0, membership, stateFile: firstStateFile }));
+    });
+    syncDirectory(dir);
+  }
+
+  #load(): InitialState {
+    return this.#database.read(() => {
+      const identity = this.#statements.identity.get();
+      const hard = this.#statements.hard.get();
+      const base = this.#statements.base.get();
+      if (identity === undefined || hard === undefined || base === undefined) {
+        throw new StorageFailure("corrupt", `${this.#database.path} lacks a row that every member has`);
+      }
+      const { firstIndex, previousTerm, membership, stateFile } = logBase(base);
+      return {
+        identity: { clusterId: decodeId(identity.cluster_id), memberId: decodeId(identity.member_id) },
+        hardState: hardState(hard),
+        firstIndex,
+        previousTerm,
+        entries: this.#loadEntries({ index: firstIndex - 1, term: previousTerm }),
+        membership,
+        stateFile,
+        bootCount: identity.boot + 1,
+      };
+    });
+  }
+
+  #loadEntries(start: LogPosition): readonly Entry[] {
+    const entries: Entry[] = [];
+    let last = start;
+    for (const row of this.#statements.entries.iterate()) {
+      const entry = this.#checkedEntry(row, last);
+      entries.push(entry);
+      last = entry;
+    }
+    return entries;
+  }
+
+  #checkedEntry({ idx: index, term, kind: kindCode, crc, data }: EntryRow, last: LogPosition): Entry {
+    const path = this.#database.path;
+    if (crc !== entryChecksum(index, term, kindCode, data)) {
+      throw new StorageFailure("corrupt", `${path}: log entry ${index} has a wrong checksum; replace this member`);
+    }
+    if (index !== last.index + 1 || term < last.term) {
+      const numbers = `entry ${index} of term ${term} follows entry ${last.index} of term ${last.term}`;
+      throw new StorageFailure("corrupt", `${path}: ${numbers}; replace this member`);
+    }
+    const kind = kinds[kindCode];
+    if (kind === undefined) {
+      const message = `${path}: log entry ${index} is of kind ${kindCode}, which this litecd does not know`;
+      throw new StorageRefused("unsupportedVersion", message);
+    }
+    return { index, term, kind, data };
+  }
+
+  /** What the sentinel saw must still be in the log: entries that were acknowledged can not be missed by chance. */
+  #assertTail(seen: LogPosition | undefined): void {
+    if (seen === undefined || seen.index < this.#base.firstIndex - 1) return;
+    const { hardState: hard } = this.initial;
+    const complete = seen.index <= this.#last.index && this.#position(seen.index).term === seen.term;
+    const committed = hard.commit <= this.#last.index;
+    if (complete && committed) return;
+    const found = `the log ends at entry ${this.#last.index} of term ${this.#last.term}`;
+    const expected = `entry ${seen.index} of term ${seen.term} was written and commit was ${hard.commit}`;
+    throw new StorageFailure("lostTail", `${this.#database.path}: ${found}, but ${expected}; replace this member`);
+  }
+}
+
+function lastPosition({ entries, firstIndex, previousTerm }: InitialState): LogPosition {
+  const newest = entries.at(-1);
+  if (newest === undefined) return { index: firstIndex - 1, term: previousTerm };
+  return { index: newest.index, term: newest.term };
+}
+
+function assertFollows(next: LogPosition, last: LogPosition): void {
+  invariant(next.index === last.index + 1, "a log entry does not follow the last one", { next, last });
+  invariant(next.term >= last.term, "terms never go backwards", { next, last });
+}
+
+interface EntryRow {
+  readonly idx: number;
+  readonly term: number;
+  readonly kind: number;
+  readonly crc: number;
+  readonly data: Buffer;
+}
+
+interface IdentityRow {
+  readonly cluster_id: Buffer;
+  readonly member_id: Buffer;
+  readonly boot: number;
+}
+
+interface Statements {
+  readonly insert: Statement<[index: number, term: number, kind: number, crc: number, data: Uint8Array]>;
+  readonly truncate: Statement<[from: number]>;
+  readonly dropUpTo: Statement<[index: number]>;
+  readonly termAt: Statement<[index: number], { term: number }>;
+  readonly entries: Statement<[], EntryRow>;
+  readonly hard: Statement<[], HardRow>;
+  readonly putHard: Statement<[HardRow]>;
+  readonly base: Statement<[], BaseRow>;
+  readonly putBase: Statement<[BaseRow]>;
+  readonly identity: Statement<[], IdentityRow>;
+  readonly putIdentity: Statement<[clusterId: Uint8Array, memberId: Uint8Array, createdSeconds: number]>;
+  readonly countBoot: Statement<[]>;
+}
+
+function prepare(database: Database): Statements {
+  return {
+    insert: database.statement("INSERT INTO log(idx, term, kind, crc, data) VALUES (?, ?, ?, ?, ?)"),
+    truncate: database.statement("DELETE FROM log WHERE idx >= ?"),
+    dropUpTo: database.statement("DELETE FROM log WHERE idx <= ?"),
+    termAt: database.statement("SELECT term FROM log WHERE idx = ?"),
+    entries: database.statement("SELECT idx, term, kind, crc, data FROM log ORDER BY idx"),
+    hard: database.statement("SELECT term, vote, commit_hint, crc FROM hard"),
+    putHard: database.statement("REPLACE INTO hard VALUES (1, @term, @vote, @commit_hint, @crc)"),
+    base: database.statement("SELECT first_index, prev_term, members, state_file, crc FROM base"),
+    putBase: database.statement("REPLACE INTO base VALUES (1, @first_index, @prev_term, @members, @state_file, @crc)"),
+    identity: database.statement("SELECT cluster_id, member_id, boot FROM ident"),
+    putIdentity: database.statement("INSERT INTO ident VALUES (1, ?, ?, ?, 0)"),
+    countBoot: database.statement("UPDATE ident SET boot = boot + 1"),
+  };
+}

@@ -1,0 +1,62 @@
+/**
+ * A 16-byte file that knows how far the log was written. SQLite takes a damaged write-ahead log for a torn one and drops
+ * its tail in silence; the sentinel notices, because it is written after each append and never leads the log.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { crc32 } from "node:zlib";
+import { invariant } from "../invariant.js";
+import { asFailure, StorageFailure } from "./failure.js";
+
+const sizeBytes = 16;
+const checkedBytes = 12;
+const positionMax = 2 ** 48;
+
+/** The last entry of a log. */
+export interface LogPosition {
+  readonly index: number;
+  readonly term: number;
+}
+
+/** Owns its file descriptor. */
+export class Sentinel {
+  readonly path: string;
+  readonly #descriptor: number;
+  readonly #buffer = Buffer.alloc(sizeBytes);
+
+  constructor(path: string) {
+    this.path = path;
+    // Neither truncated nor appended to: the 16 bytes are written in place.
+    this.#descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+  }
+
+  /** The recorded position; undefined if nothing was ever recorded. Throws StorageFailure if the file is damaged. */
+  read(): LogPosition | undefined {
+    const size = fstatSync(this.#descriptor).size;
+    if (size === 0) return undefined;
+    const read = readSync(this.#descriptor, this.#buffer, 0, sizeBytes, 0);
+    if (
+      read !== sizeBytes ||
+      crc32(this.#buffer.subarray(0, checkedBytes)) !== this.#buffer.readUInt32LE(checkedBytes)
+    ) {
+      throw new StorageFailure("corrupt", `${this.path} is damaged; replace this member`);
+    }
+    return { index: this.#buffer.readUIntLE(0, 6), term: this.#buffer.readUIntLE(6, 6) };
+  }
+
+  /** Records a position. No fsync: it guards against a damaged log, not against a power cut. */
+  write({ index, term }: LogPosition): void {
+    invariant(index < positionMax && term < positionMax, "the log position does not fit the sentinel", { index, term });
+    this.#buffer.writeUIntLE(index, 0, 6);
+    this.#buffer.writeUIntLE(term, 6, 6);
+    this.#buffer.writeUInt32LE(crc32(this.#buffer.subarray(0, checkedBytes)), checkedBytes);
+    try {
+      writeSync(this.#descriptor, this.#buffer, 0, sizeBytes, 0);
+    } catch (error) {
+      throw asFailure(error, this.path);
+    }
+  }
+
+  close(): void {
+    closeSync(this.#descriptor);
+  }
+}

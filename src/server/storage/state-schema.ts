@@ -1,0 +1,29 @@
+/** Tables of a state file, schema "D" of spec/raft-storage.md 3.2. */
+
+export const stateSchemaVersion = 1;
+
+/**
+ * `rev`: one row a change, never updated. id = revision * 2^20 + position inside the revision; prev = id of the former change of
+ * the same key (it may be compacted); del = 1 for a tombstone; kv = the KeyValue as it goes on the wire (a tombstone's holds
+ * key and mod_revision); crc over all of it.
+ * `cur`: one row a key that exists or whose tombstone is not compacted yet. id points into `rev`; crt = create revision;
+ * ver = version; lease = lease id or 0; dead = 1 for a tombstone.
+ * `meta`: applied_index, applied_term, revision, compact_revision, compact_cursor, cluster_id (8 bytes) and so on.
+ * `lease`: ttl and remaining in seconds (remaining = 0: full). `member` and `alarm`: ids are 8 bytes, URLs are JSON lists.
+ */
+export const stateSchema = `
+  CREATE TABLE rev(
+    id INTEGER PRIMARY KEY, prev INTEGER, del INTEGER NOT NULL, crc INTEGER NOT NULL, kv BLOB NOT NULL
+  ) STRICT;
+  CREATE TABLE cur(
+    key BLOB PRIMARY KEY NOT NULL, id INTEGER NOT NULL, crt INTEGER NOT NULL, ver INTEGER NOT NULL,
+    lease INTEGER NOT NULL, dead INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX cur_lease ON cur(lease) WHERE lease <> 0;
+  CREATE TABLE meta(k TEXT PRIMARY KEY NOT NULL, v ANY NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE lease(id INTEGER PRIMARY KEY, ttl INTEGER NOT NULL, remaining INTEGER NOT NULL) STRICT;
+  CREATE TABLE member(
+    id BLOB PRIMARY KEY NOT NULL, name TEXT NOT NULL, peer_urls TEXT NOT NULL, client_urls TEXT NOT NULL,
+    learner INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE alarm(member BLOB NOT NULL, type INTEGER NOT NULL, PRIMARY KEY (member, type)) STRICT, WITHOUT ROWID`;

@@ -1,0 +1,162 @@
+/** A state file: its tables, its transactions, and how it is copied, made durable and kept small. */
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Database } from "./database.js";
+import { StorageRefused } from "./failure.js";
+import { createFile, removeDatabase, syncDirectory, syncFile } from "./files.js";
+import { KeyTable } from "./keys.js";
+import { RevisionTable } from "./revisions.js";
+import { Scanner } from "./scan.js";
+import { stateSchema, stateSchemaVersion } from "./state-schema.js";
+import { AlarmTable, CompactCursor, LeaseTable, MemberTable, MetaTable } from "./tables.js";
+import type { StateSize } from "./types.js";
+
+export interface StateStoreOptions {
+  readonly dir: string;
+  /** File name, as the pointer in raft.db has it. */
+  readonly file: string;
+  /** `create` makes a new file if there is none; `existing` refuses then. */
+  readonly mode: "create" | "existing";
+  /** Never waits for the disk. For tests. */
+  readonly unsafeNoFsync?: boolean | undefined;
+}
+
+/** Frames in the write-ahead log that make a checkpoint worth its time (about 6 ms each thousand). */
+const checkpointFramesMin = 1000;
+/** A commit that finds this many pages waiting checkpoints by itself, so that the log can not grow for ever. */
+const checkpointFencePages = 16_000;
+
+/** The tables of the file that is open now; do not keep it across a switch of files. */
+export interface StateTables {
+  readonly revisions: RevisionTable;
+  readonly keys: KeyTable;
+  readonly scanner: Scanner;
+  readonly meta: MetaTable;
+  readonly compactCursor: CompactCursor;
+  readonly leases: LeaseTable;
+  readonly members: MemberTable;
+  readonly alarms: AlarmTable;
+}
+
+/** Owns the connection to a member's current state file. */
+export class StateStore {
+  readonly dir: string;
+  readonly #noFsync: boolean;
+  #file: string;
+  #database: Database;
+  #tables: StateTables;
+
+  /** Throws StorageRefused (`notInitialized`, `unsupportedVersion`) and StorageFailure. */
+  constructor({ dir, file, mode, unsafeNoFsync }: StateStoreOptions) {
+    this.dir = dir;
+    this.#noFsync = unsafeNoFsync === true;
+    const path = join(dir, file);
+    if (mode === "existing" && !existsSync(path)) {
+      throw new StorageRefused("notInitialized", `state file ${path} is missing; replace this member`);
+    }
+    this.#file = file;
+    this.#database = openDatabase(path, this.#noFsync);
+    this.#tables = openTables(this.#database);
+  }
+
+  /** File name, without the directory. */
+  get file(): string {
+    return this.#file;
+  }
+
+  get tables(): StateTables {
+    return this.#tables;
+  }
+
+  /**
+   * Goes over to another file of the same directory. `commit` makes the change known (the pointer in raft.db); until it has
+   * returned, the old file stays in use, and it is deleted only afterwards.
+   */
+  switchTo(file: string, commit: () => void): void {
+    const database = openDatabase(join(this.dir, file), this.#noFsync);
+    const tables = openTables(database);
+    commit();
+    const old = this.#database;
+    this.#file = file;
+    this.#database = database;
+    this.#tables = tables;
+    old.close();
+    removeDatabase(old.path);
+  }
+
+  read<T>(work: () => T): T {
+    return this.#database.read(work);
+  }
+
+  /** One transaction; what it throws ends the use of this store. */
+  write<T>(work: () => T): T {
+    return this.#database.write(work);
+  }
+
+  /** One transaction that is on disk, with everything before it, when this returns. */
+  writeDurably<T>(work: () => T): T {
+    return this.#database.writeDurably(work);
+  }
+
+  /** Bytes of the file as SQLite sees it, the write-ahead log not counted. */
+  size(): StateSize {
+    const pageBytes = this.#database.pragma("page_size");
+    const pages = this.#database.pragma("page_count");
+    const freePages = this.#database.pragma("freelist_count");
+    return { allocatedBytes: pages * pageBytes, inUseBytes: (pages - freePages) * pageBytes };
+  }
+
+  /** Copies what is waiting in the write-ahead log into the file, if there is enough of it to be worth it. */
+  checkpoint(): void {
+    if (this.#database.pendingWalFrames() >= checkpointFramesMin) this.#database.checkpoint("PASSIVE");
+  }
+
+  /** Writes a compact copy to a new file; it is durable when this returns. Removes what it wrote if it fails. */
+  exportTo(path: string): void {
+    this.read(() => {
+      try {
+        createFile(path);
+        this.#database.run("VACUUM INTO ?", path);
+        syncFile(path);
+        syncDirectory(dirname(path));
+      } catch (error) {
+        removeDatabase(path);
+        throw error;
+      }
+    });
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+}
+
+function openDatabase(path: string, noFsync: boolean): Database {
+  const database = new Database({
+    path,
+    synchronous: noFsync ? "OFF" : "NORMAL",
+    lockingMode: "normal",
+    walAutocheckpointPages: checkpointFencePages,
+    journalSizeLimitBytes: 256 * 1024 * 1024,
+    cacheSizeKib: 128 * 1024,
+    busyTimeoutMs: 5000,
+    schemaVersion: stateSchemaVersion,
+    schema: stateSchema,
+  });
+  if (database.pendingWalFrames() > 0) database.checkpoint("TRUNCATE");
+  return database;
+}
+
+function openTables(database: Database): StateTables {
+  const revisions = new RevisionTable(database);
+  return {
+    revisions,
+    keys: new KeyTable(database),
+    scanner: new Scanner(database, revisions),
+    meta: new MetaTable(database),
+    compactCursor: new CompactCursor(database),
+    leases: new LeaseTable(database),
+    members: new MemberTable(database),
+    alarms: new AlarmTable(database),
+  };
+}
