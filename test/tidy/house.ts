@@ -74,10 +74,11 @@ function packageUse(source: Source): Violation[] {
   });
 }
 
-// `process` and friends as a name of their own, not as somebody's property or as a key.
+// `process` and friends as a name of their own: not as somebody's property, not as a key, not as a method being declared.
 const worldly =
-  /(?<![.\w$])(Date|performance|process|console|crypto|fetch|globalThis|Intl|setTimeout|setInterval|setImmediate|queueMicrotask)\b(?!\s*:)|\bMath\.random\b|\.(?:localeCompare|toLocale\w+)\b/g;
-const pureModules = new Set(["node:zlib", "node:buffer"]);
+  /(?<![.\w$])(Date|performance|process|console|crypto|fetch|globalThis|Intl|setTimeout|setInterval|setImmediate|queueMicrotask)\b(?!\s*:|\(\w+\??:)|\bMath\.random\b|\.(?:localeCompare|toLocale\w+)\b/g;
+// Checksums, bytes and the joining of names; none of them asks anybody anything.
+const pureModules = new Set(["node:zlib", "node:buffer", "node:path"]);
 
 function purity(source: Source): Violation[] {
   if (!inside(source.path, pureRooms)) return [];
@@ -104,7 +105,7 @@ function size(source: Source): Violation[] {
 
 function purpose(source: Source): Violation[] {
   const opening = source.text.replace(/^#!.*\n/, "");
-  if (/^\/\*\*\s*(?:\n \* )?\w/.test(opening)) return [];
+  if (/^\/\*\*(?: |\n \* )[^\s*]/.test(opening)) return [];
   return [at(source, "purpose", 1, "does not open with a /** line that says what the file is for */")];
 }
 
