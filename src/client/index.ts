@@ -39,7 +39,7 @@ export type {
   RawWatch,
   RawWatchOptions,
 } from "./raw-types.js";
-export type { Connection, ConnectionSettings, Duplex, Method, Transport, WireCall } from "./transport.js";
+export type { Connection, ConnectionSettings, Duplex, Method, MethodFacts, Transport, WireCall } from "./transport.js";
 export { cmp, op } from "./txn.js";
 export type { Compare, Comparison, Op, OpKind, ResultsOf, TxnResult, TxnSpec } from "./txn-types.js";
 export type {

@@ -5,18 +5,22 @@
 import type { DeepPartial } from "../../proto/gen/etcd/rpc.js";
 import type { LogEntry, TlsOptions } from "./options.js";
 
-/** One RPC as data. */
-export interface Method<Req, Res> {
+/** What decides how a call is made and repeated. */
+export interface MethodFacts {
   /** `/package.Service/Method` */
   readonly path: string;
-  encode(request: Req): Uint8Array;
-  decode(bytes: Uint8Array): Res;
-  fromPartial(request: DeepPartial<Req>): Req;
   /**
    * "read": may be repeated anywhere. "write": only on proof that it was not applied. "local": about the one member
    * asked, so it needs no leader.
    */
   readonly kind: "read" | "write" | "local";
+}
+
+/** One RPC as data. */
+export interface Method<Req, Res> extends MethodFacts {
+  encode(request: Req): Uint8Array;
+  decode(bytes: Uint8Array): Res;
+  fromPartial(request: DeepPartial<Req>): Req;
 }
 
 /** What travels with one call. `deadlineMs` is the time left, undefined for none. */

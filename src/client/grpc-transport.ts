@@ -1,0 +1,289 @@
+/** The transport over @grpc/grpc-js, the only file that imports it. One channel a connection, nothing shared. */
+import { readFileSync } from "node:fs";
+import {
+  type ChannelCredentials,
+  type ChannelOptions,
+  Client,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  connectivityState,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from "@grpc/grpc-js";
+import { Code } from "../../proto/status.js";
+import type { LogEntry, Pem, TlsOptions } from "./options.js";
+import {
+  type Connection,
+  type ConnectionSettings,
+  type Duplex,
+  type Method,
+  type Transport,
+  TransportError,
+  type WireCall,
+} from "./transport.js";
+
+/** A connection that broke is dialled again soon: the caller's own back-off decides how often it is used. */
+const reconnectBackoffMs = { initial: 100, max: 1_000 };
+
+export const grpcTransport: Transport = {
+  connect: (endpoint, settings) => new GrpcConnection(endpoint, settings),
+};
+
+class GrpcConnection implements Connection {
+  private readonly target: string;
+  private readonly credentials: ChannelCredentials;
+  private readonly options: ChannelOptions;
+  private readonly requestBytesMax: number;
+  private client: Client;
+
+  constructor(endpoint: string, settings: ConnectionSettings) {
+    const { target, secure } = parseEndpoint(endpoint, settings.tls !== undefined);
+    this.target = target;
+    this.credentials = secure ? secureCredentials(settings.tls ?? {}, settings.log) : credentials.createInsecure();
+    this.options = channelOptions(settings, secure);
+    this.requestBytesMax = settings.requestBytesMax;
+    this.client = this.dial();
+  }
+
+  isReady(): boolean {
+    return this.client.getChannel().getConnectivityState(false) === connectivityState.READY;
+  }
+
+  async ready({ timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal | undefined }): Promise<void> {
+    const patience = AbortSignal.timeout(Math.max(1, Math.min(timeoutMs, 2 ** 31 - 1)));
+    const channel = this.client.getChannel();
+    for (;;) {
+      const state = channel.getConnectivityState(true);
+      if (state === connectivityState.READY || state === connectivityState.TRANSIENT_FAILURE) return;
+      if (state === connectivityState.SHUTDOWN) throw notSent("the connection is closed");
+      if (!(await changed(channel, state, [patience, signal]))) break;
+    }
+    if (signal?.aborted === true) throw notSent("given up while connecting");
+    // grpc-js can wait for ever for a peer that accepts and then says nothing, so the attempt is thrown away.
+    this.client.close();
+    this.client = this.dial();
+    throw notSent(`no connection within ${timeoutMs} ms`);
+  }
+
+  unary<Req, Res>(method: Method<Req, Res>, request: Req, call: WireCall): Promise<Res> {
+    const body = this.encode(method, request);
+    return new Promise((resolve, reject) => {
+      const wire = this.client.makeUnaryRequest(
+        method.path,
+        asBuffer,
+        (bytes) => method.decode(bytes),
+        body,
+        metadataOf(call),
+        deadlineOf(call),
+        (error, response) => {
+          call.signal?.removeEventListener("abort", abort);
+          if (error !== null) reject(transportError(error));
+          else if (response === undefined)
+            reject(new TransportError("no answer", { grpcStatus: Code.INTERNAL, sent: true }));
+          else resolve(response);
+        },
+      );
+      const abort = (): void => wire.cancel();
+      call.signal?.addEventListener("abort", abort, { once: true });
+    });
+  }
+
+  serverStream<Req, Res>(method: Method<Req, Res>, request: Req, call: WireCall): AsyncIterable<Res> {
+    const stream = this.client.makeServerStreamRequest(
+      method.path,
+      asBuffer,
+      (bytes) => method.decode(bytes),
+      this.encode(method, request),
+      metadataOf(call),
+      deadlineOf(call),
+    );
+    return messages(stream, call.signal);
+  }
+
+  duplex<Req, Res>(method: Method<Req, Res>, call: WireCall): Duplex<Req, Res> {
+    const stream = this.client.makeBidiStreamRequest<Req, Res>(
+      method.path,
+      (request) => asBuffer(method.encode(request)),
+      (bytes) => method.decode(bytes),
+      metadataOf(call),
+      deadlineOf(call),
+    );
+    return new GrpcDuplex(stream, call.signal);
+  }
+
+  close(): void {
+    this.client.close();
+  }
+
+  private dial(): Client {
+    return new Client(this.target, this.credentials, this.options);
+  }
+
+  private encode<Req, Res>(method: Method<Req, Res>, request: Req): Uint8Array {
+    const body = method.encode(request);
+    if (body.length <= this.requestBytesMax) return body;
+    throw new TransportError(`trying to send message larger than max (${body.length} vs. ${this.requestBytesMax})`, {
+      grpcStatus: Code.RESOURCE_EXHAUSTED,
+      sent: false,
+    });
+  }
+}
+
+class GrpcDuplex<Req, Res> implements Duplex<Req, Res> {
+  private readonly stream: ClientDuplexStream<Req, Res>;
+  private readonly iterable: AsyncGenerator<Res>;
+
+  constructor(stream: ClientDuplexStream<Req, Res>, signal: AbortSignal | undefined) {
+    this.stream = stream;
+    this.iterable = messages(stream, signal);
+  }
+
+  write(request: Req): void {
+    this.stream.write(request);
+  }
+
+  end(): void {
+    this.stream.end();
+  }
+
+  cancel(): void {
+    this.stream.cancel();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Res> {
+    return this.iterable;
+  }
+}
+
+/** Reads a stream at the reader's pace, so that HTTP/2 holds the server back; cancels it when the reader leaves. */
+function messages<Res>(
+  stream: ClientReadableStream<Res> | ClientDuplexStream<unknown, Res>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Res> {
+  const abort = (): void => stream.cancel();
+  // An error may come before anyone reads; it is kept here and thrown to the reader below.
+  let failure: TransportError | undefined;
+  stream.on("error", (error: ServiceError) => {
+    failure ??= transportError(error);
+  });
+  if (signal?.aborted === true) abort();
+  signal?.addEventListener("abort", abort, { once: true });
+  return (async function* () {
+    try {
+      for await (const message of stream) yield message as Res;
+    } catch (error) {
+      if (failure === undefined) throw error;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      stream.cancel();
+    }
+    if (failure !== undefined) throw failure;
+  })();
+}
+
+function changed(
+  channel: ReturnType<Client["getChannel"]>,
+  state: connectivityState,
+  signals: readonly (AbortSignal | undefined)[],
+): Promise<boolean> {
+  return new Promise((resolve) => {
+    const stop = (): void => settle(false);
+    const settle = (value: boolean): void => {
+      for (const signal of signals) signal?.removeEventListener("abort", stop);
+      resolve(value);
+    };
+    for (const signal of signals) {
+      if (signal?.aborted === true) return resolve(false);
+      signal?.addEventListener("abort", stop, { once: true });
+    }
+    channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, () => settle(true));
+  });
+}
+
+/** Texts by which grpc-js says that a call found no connection, so that it surely never left. */
+function neverLeft({ code, details }: ServiceError): boolean {
+  switch (code) {
+    case Code.UNAVAILABLE:
+      return details.startsWith("No connection established") || details.startsWith("Name resolution failed");
+    case Code.DEADLINE_EXCEEDED:
+      return details.includes("Waiting for LB pick");
+  }
+  return false;
+}
+
+function transportError(error: ServiceError): TransportError {
+  return new TransportError(error.details, { grpcStatus: error.code, sent: !neverLeft(error), cause: error });
+}
+
+function notSent(message: string): TransportError {
+  return new TransportError(message, { grpcStatus: Code.UNAVAILABLE, sent: false });
+}
+
+function metadataOf(call: WireCall): Metadata {
+  const metadata = new Metadata();
+  for (const [key, value] of Object.entries(call.metadata)) metadata.set(key, value);
+  return metadata;
+}
+
+function deadlineOf(call: WireCall): { deadline?: number } {
+  return call.deadlineMs === undefined ? {} : { deadline: Date.now() + call.deadlineMs };
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function channelOptions(settings: ConnectionSettings, secure: boolean): ChannelOptions {
+  const { keepAlive, tls } = settings;
+  return {
+    "grpc.max_receive_message_length": -1,
+    "grpc.max_send_message_length": -1,
+    "grpc.initial_reconnect_backoff_ms": reconnectBackoffMs.initial,
+    "grpc.max_reconnect_backoff_ms": reconnectBackoffMs.max,
+    "grpc.service_config_disable_resolution": 1,
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.enable_http_proxy": 0,
+    ...(keepAlive === false
+      ? {}
+      : { "grpc.keepalive_time_ms": keepAlive.timeMs, "grpc.keepalive_timeout_ms": keepAlive.timeoutMs }),
+    ...(secure && tls?.serverName !== undefined
+      ? { "grpc.ssl_target_name_override": tls.serverName, "grpc.default_authority": tls.serverName }
+      : {}),
+  };
+}
+
+/** Without a scheme, TLS is used if TLS options were given. Throws a TypeError for a scheme nobody knows. */
+export function parseEndpoint(endpoint: string, tlsGiven: boolean): { target: string; secure: boolean } {
+  const match = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/i.exec(endpoint);
+  const [, scheme = "", rest = ""] = match ?? /^(unixs?):(.*)$/.exec(endpoint) ?? ["", "", endpoint];
+  switch (scheme.toLowerCase()) {
+    case "":
+      return { target: rest, secure: tlsGiven };
+    case "http":
+      return { target: hostOf(rest), secure: false };
+    case "https":
+      return { target: hostOf(rest), secure: true };
+    case "unix":
+      return { target: `unix:${rest}`, secure: false };
+    case "unixs":
+      return { target: `unix:${rest}`, secure: true };
+  }
+  throw new TypeError(`endpoint ${JSON.stringify(endpoint)}: scheme ${JSON.stringify(scheme)} is not known`);
+}
+
+function hostOf(authorityAndPath: string): string {
+  return authorityAndPath.replace(/\/.*$/, "");
+}
+
+function secureCredentials(tls: TlsOptions, log: (entry: LogEntry) => void): ChannelCredentials {
+  const read = (pem: Pem | undefined): Buffer | null => (pem === undefined ? null : pemBytes(pem));
+  const skip = tls.insecureSkipVerify === true;
+  if (skip) log({ level: "warn", message: "TLS: the server's certificate is not verified" });
+  return credentials.createSsl(read(tls.ca), read(tls.key), read(tls.cert), skip ? { rejectUnauthorized: false } : {});
+}
+
+function pemBytes(pem: Pem): Buffer {
+  if (typeof pem === "string") return Buffer.from(pem);
+  return pem instanceof Uint8Array ? Buffer.from(pem) : readFileSync(pem.file);
+}
