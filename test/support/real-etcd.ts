@@ -1,0 +1,126 @@
+/** Starts a real etcd of one member on free ports in a temporary directory, for tests that compare with it. */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** The folder with etcd, etcdctl and etcdutl; undefined if the environment names none. */
+export const realEtcdDirectory: string | undefined = process.env["LITECD_TEST_ETCD"] || undefined;
+
+/** Why tests against a real etcd are skipped; undefined if they run. In CI they run, and fail without one. */
+export const realEtcdMissing: string | undefined =
+  realEtcdDirectory === undefined && process.env["CI"] !== "true"
+    ? "no real etcd: set LITECD_TEST_ETCD to a folder with etcd, etcdctl and etcdutl"
+    : undefined;
+
+export interface RealEtcdOptions {
+  /** More flags for etcd, such as `--max-request-bytes=20000000`. */
+  readonly flags?: readonly string[];
+}
+
+export interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RealEtcd extends AsyncDisposable {
+  /** `http://127.0.0.1:port` */
+  readonly endpoint: string;
+  readonly dataDir: string;
+  /** Runs etcdctl against this member. Never rejects for a bad exit code. */
+  etcdctl(args: readonly string[], options?: { readonly input?: string }): Promise<CommandResult>;
+  /** Ends it with SIGTERM and removes its files. */
+  stop(): Promise<void>;
+  /** Ends it with SIGKILL; the files stay. */
+  kill(): Promise<void>;
+  /** Starts it again on the same ports and files. */
+  restart(): Promise<void>;
+}
+
+/** Ready to serve when it resolves. The caller stops it. */
+export async function startRealEtcd(options: RealEtcdOptions = {}): Promise<RealEtcd> {
+  if (realEtcdDirectory === undefined) throw new Error("LITECD_TEST_ETCD is not set");
+  const directory = realEtcdDirectory;
+  const [clientPort, peerPort] = [await freePort(), await freePort()];
+  const dataDir = mkdtempSync(join(tmpdir(), "litecd-real-etcd-"));
+  const endpoint = `http://127.0.0.1:${clientPort}`;
+  const peer = `http://127.0.0.1:${peerPort}`;
+  const flags = [
+    ...["--name", "m1", "--data-dir", dataDir, "--unsafe-no-fsync", "--logger", "zap", "--log-level", "error"],
+    ...["--listen-client-urls", endpoint, "--advertise-client-urls", endpoint],
+    ...["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", `m1=${peer}`],
+    ...(options.flags ?? []),
+  ];
+  const start = (): Promise<ChildProcess> => startProcess(join(directory, "etcd"), flags, endpoint);
+  let child = await start();
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise((resolve) => child.once("exit", resolve));
+    child.kill(signal);
+    await gone;
+  };
+  const stop = async (): Promise<void> => {
+    // etcd holds open streams for 7 s after SIGTERM; its files are about to go, so nothing is owed to them.
+    await end("SIGKILL");
+    rmSync(dataDir, { recursive: true, force: true });
+  };
+  return {
+    endpoint,
+    dataDir,
+    etcdctl: (args, { input } = {}) => run(join(directory, "etcdctl"), ["--endpoints", endpoint, ...args], input),
+    stop,
+    kill: () => end("SIGKILL"),
+    restart: async () => {
+      await end("SIGKILL");
+      child = await start();
+    },
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+async function startProcess(file: string, flags: readonly string[], endpoint: string): Promise<ChildProcess> {
+  const child = spawn(file, flags, { stdio: ["ignore", "ignore", "pipe"] });
+  let log = "";
+  child.stderr?.on("data", (chunk: Buffer) => {
+    log += chunk.toString();
+  });
+  const deadlineMs = performance.now() + 15_000;
+  while (!(await healthy(endpoint))) {
+    if (child.exitCode !== null || performance.now() > deadlineMs) {
+      child.kill("SIGKILL");
+      throw new Error(`etcd did not start: ${log}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return child;
+}
+
+async function healthy(endpoint: string): Promise<boolean> {
+  try {
+    const reply = await fetch(`${endpoint}/health`);
+    return (await reply.text()).includes('"true"');
+  } catch {
+    return false;
+  }
+}
+
+function run(file: string, args: readonly string[], input = ""): Promise<CommandResult> {
+  return new Promise((resolve) => {
+    const child = execFile(file, args, { env: { PATH: process.env["PATH"] } }, (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === "number" ? error.code : error === null ? 0 : 1, stdout, stderr });
+    });
+    child.stdin?.end(input);
+  });
+}
+
+/** A port nobody listens on now. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("no port was given");
+  return address.port;
+}
