@@ -295,7 +295,7 @@ conformance("Watch cancel", (test) => {
     await watch.next();
     await t.put("a");
     const ids = (await watch.take(2)).map(({ watchId }) => watchId);
-    expect(ids.toSorted()).toEqual([0n, 2n]);
+    expect(new Set(ids)).toEqual(new Set([0n, 2n]));
   });
 
   test("a watcher that waits for the future can be canceled", async (t) => {

@@ -40,7 +40,7 @@ conformance("Watch progress request", (test) => {
     watch.requestProgress();
     await t.put("a", "v");
     const messages = await watch.take(2);
-    expect(messages.map(({ watchId }) => watchId).toSorted()).toEqual([STREAM_ID, 0n]);
+    expect(new Set(messages.map(({ watchId }) => watchId))).toEqual(new Set([STREAM_ID, 0n]));
   });
 
   test("a watcher of the future holds the answer back", async (t) => {
