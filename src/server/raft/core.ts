@@ -113,6 +113,10 @@ export class RaftCore {
     const { log } = this.#state;
     return log.bytesBetween(log.firstIndex - 1, log.lastIndex);
   }
+  /** Term of the entry at `index`; undefined if it is compacted or not there yet. */
+  termAt(index: number): number | undefined {
+    return this.#state.log.term(index);
+  }
   /** Leader: how far a peer is; undefined for strangers and on other members. */
   peer(id: MemberId): PeerStatus | undefined {
     const peer = this.role === "leader" ? this.#state.peers.get(id) : undefined;

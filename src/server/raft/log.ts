@@ -102,7 +102,7 @@ export class RaftLog {
     let to = range.to;
     if (this.#bytesAt(to) > limit) {
       to = range.from;
-      while (this.#bytesAt(to + 1) <= limit) to += 1;
+      while (to < range.to && this.#bytesAt(to + 1) <= limit) to += 1;
     }
     return this.#entries.slice(range.from - this.#firstIndex, to - this.#firstIndex + 1);
   }

@@ -72,6 +72,8 @@ export class Progress {
   active = false;
   /** Probe: the one message is on its way. */
   probing = false;
+  /** A heartbeat left since the last echo was used: at most one repair in a heartbeat interval, however many reads run. */
+  repairDue = false;
   /** A heartbeat came back while the peer is behind: send something that shows what was lost. */
   nudged = false;
   /** Highest commit index the peer was told. */
@@ -95,6 +97,14 @@ export class Progress {
       case "snapshot":
         return false;
     }
+  }
+
+  /** A heartbeat came back; `lastIndex` is the leader's. */
+  echoed(lastIndex: number): void {
+    if (!this.repairDue) return;
+    this.repairDue = false;
+    this.probing = false;
+    this.nudged = this.match < lastIndex;
   }
 
   sent(lastIndex: number, bytes: number): void {

@@ -33,8 +33,7 @@ export function onHeartbeatReply(state: RaftState, reply: HeartbeatReply): void 
   const peer = state.peers.get(reply.from);
   if (state.role !== "leader" || peer === undefined) return;
   peer.active = true;
-  peer.probing = false;
-  if (peer.match < state.log.lastIndex) peer.nudged = true;
+  peer.echoed(state.log.lastIndex);
   peer.readRound = Math.max(peer.readRound, reply.readRound);
   confirmReads(state);
 }

@@ -24,5 +24,6 @@ function tickLeader(state: RaftState): void {
   state.heartbeatElapsed += 1;
   if (state.heartbeatElapsed < state.config.heartbeatTicks) return;
   state.heartbeatElapsed = 0;
+  for (const peer of state.peers.values()) peer.repairDue = true;
   sendHeartbeats(state);
 }
