@@ -70,6 +70,7 @@ function limitConfig(values: FlagValues) {
     grpcKeepaliveTimeoutMs: values["grpc-keepalive-timeout"],
     autoCompaction: autoCompaction(values),
     compactionSleepIntervalMs: values["compaction-sleep-interval"],
+    unsafeNoFsync: values["unsafe-no-fsync"],
     watchProgressNotifyIntervalMs: values["watch-progress-notify-interval"],
   };
 }

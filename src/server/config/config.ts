@@ -64,6 +64,8 @@ export interface ServerConfig {
   readonly autoCompaction: AutoCompaction;
   /** Pause between two batches of a compaction. */
   readonly compactionSleepIntervalMs: number;
+  /** Never wait for the disk: a power cut loses acknowledged writes. */
+  readonly unsafeNoFsync: boolean;
   readonly watchProgressNotifyIntervalMs: number;
 
   /** Origins that browsers may call from; `*` is every one. */

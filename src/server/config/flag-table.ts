@@ -147,7 +147,7 @@ const upkeep = {
 
 const unsafe = {
   "force-new-cluster": toggle(false, "later", "Keep the data, forget all other members."),
-  "unsafe-no-fsync": toggle(false, "later", "Do not wait for the disk. Loses data when the power fails."),
+  "unsafe-no-fsync": toggle(false, "now", "Do not wait for the disk. Loses data when the power fails."),
 } as const;
 
 const general = {

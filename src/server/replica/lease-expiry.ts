@@ -24,6 +24,8 @@ interface Running {
 export interface LeaseExpiryOptions {
   /** Proposes a revocation that holds only in the term of this leader. Settles when it is applied or has failed. */
   readonly revoke: (id: bigint) => Promise<void>;
+  /** The clock that deadlines are counted in. */
+  readonly nowMs: () => number;
   /** Time added after a leader change, milliseconds. */
   readonly extendMs: number;
 }
@@ -32,7 +34,6 @@ export class LeaseExpiry {
   private readonly options: LeaseExpiryOptions;
   private readonly running = new Map<bigint, Running>();
   private heap = new TinyQueue<Deadline>([], (a, b) => a.atMs - b.atMs);
-  private activeMs = 0;
   /** Expired and not yet gone: these cannot be renewed any more. */
   private readonly expired = new Set<bigint>();
   private readonly revoking = new Set<bigint>();
@@ -44,11 +45,6 @@ export class LeaseExpiry {
 
   get primary(): boolean {
     return this.leading;
-  }
-
-  /** Moves the active clock on; the caller bounds the step so that a pause does not expire anything. */
-  advance(stepMs: number): void {
-    this.activeMs += stepMs;
   }
 
   /** This member leads and has applied everything of earlier terms: every lease starts anew with its full TTL. */
@@ -81,7 +77,7 @@ export class LeaseExpiry {
     const lease = this.running.get(id);
     if (lease === undefined) return undefined;
     if (this.isExpired(lease)) return new Promise((resolve) => lease.waiters.push(resolve));
-    lease.deadlineMs = this.activeMs + lease.ttlSeconds * 1000;
+    lease.deadlineMs = this.options.nowMs() + lease.ttlSeconds * 1000;
     this.heap.push({ id, atMs: lease.deadlineMs });
     return lease.ttlSeconds;
   }
@@ -89,7 +85,7 @@ export class LeaseExpiry {
   remainingSeconds(id: bigint): number | undefined {
     const lease = this.running.get(id);
     if (lease === undefined) return undefined;
-    return Math.max(0, Math.floor((lease.deadlineMs - this.activeMs) / 1000));
+    return Math.max(0, Math.floor((lease.deadlineMs - this.options.nowMs()) / 1000));
   }
 
   ordered(): readonly bigint[] {
@@ -99,12 +95,13 @@ export class LeaseExpiry {
   /** Finds what has expired, within the limit, and revokes it; called twice a second. */
   scan(): void {
     if (!this.leading) return;
+    const nowMs = this.options.nowMs();
     for (let count = 0; count < expiredPerScanMax; count += 1) {
       const next = this.heap.peek();
-      if (next === undefined || next.atMs > this.activeMs) break;
+      if (next === undefined || next.atMs > nowMs) break;
       this.heap.pop();
       const lease = this.running.get(next.id);
-      if (lease !== undefined && lease.deadlineMs <= this.activeMs) this.expired.add(next.id);
+      if (lease !== undefined && lease.deadlineMs <= nowMs) this.expired.add(next.id);
     }
     this.revokeExpired();
   }
@@ -129,11 +126,11 @@ export class LeaseExpiry {
   }
 
   private isExpired(lease: Running): boolean {
-    return lease.deadlineMs <= this.activeMs;
+    return lease.deadlineMs <= this.options.nowMs();
   }
 
   private start(id: bigint, ttlSeconds: number, extendMs: number): void {
-    const deadlineMs = this.activeMs + ttlSeconds * 1000 + extendMs;
+    const deadlineMs = this.options.nowMs() + ttlSeconds * 1000 + extendMs;
     this.running.set(id, { ttlSeconds, deadlineMs, waiters: [] });
     this.heap.push({ id, atMs: deadlineMs });
   }

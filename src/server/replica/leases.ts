@@ -5,6 +5,7 @@ import { status, WireError } from "../../../proto/status.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/logger.js";
 import type { CommandBody, LeaseChange, StateReader } from "../state/types.js";
+import { ActiveClock } from "./active-clock.js";
 import { LeaseExpiry } from "./lease-expiry.js";
 import type { LeaseClock } from "./types.js";
 
@@ -27,6 +28,7 @@ const idMemberShift = idCounterBits + idTimeBits;
 export class ReplicaLeases implements LeaseClock {
   readonly ttlSecondsMin: number;
   private readonly options: ReplicaLeasesOptions;
+  private readonly active: ActiveClock;
   private readonly expiry: LeaseExpiry;
   private idCounter = 0n;
 
@@ -34,7 +36,12 @@ export class ReplicaLeases implements LeaseClock {
     this.options = options;
     const electionTicks = Math.floor(options.electionMs / options.heartbeatMs);
     this.ttlSecondsMin = Math.ceil((Math.floor((3 * electionTicks) / 2) * options.heartbeatMs) / 1000);
-    this.expiry = new LeaseExpiry({ revoke: (id) => this.revokeExpired(id), extendMs: options.electionMs });
+    this.active = new ActiveClock(options.clock, { tickMs: options.heartbeatMs });
+    this.expiry = new LeaseExpiry({
+      revoke: (id) => this.revokeExpired(id),
+      nowMs: () => this.active.nowMs(),
+      extendMs: options.electionMs,
+    });
   }
 
   async renew(id: bigint): Promise<number> {
@@ -75,8 +82,9 @@ export class ReplicaLeases implements LeaseClock {
     this.expiry.demote();
   }
 
-  advance(stepMs: number): void {
-    this.expiry.advance(stepMs);
+  /** Once a Raft tick. */
+  tick(): void {
+    this.active.tick();
   }
 
   scan(): void {

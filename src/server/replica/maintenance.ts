@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { status, WireError } from "../../../proto/status.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/logger.js";
+import { defragState } from "../state/state.js";
 import type { State } from "../state/types.js";
 import type { LogStore } from "../storage/types.js";
 import type { ReplicaMaintenance } from "./types.js";
@@ -51,7 +52,7 @@ export class Maintenance implements ReplicaMaintenance {
   defragment(): Promise<void> {
     return new Promise((resolve, reject) => {
       try {
-        this.options.state.defragment(this.options.log);
+        defragState(this.options.state, this.options.log, this.options.dataDir);
         resolve();
       } catch (error) {
         this.options.onFatal(error);

@@ -59,7 +59,6 @@ export class LocalReplica implements Replica {
   /** Encoded commands that wait for a leader to be known. */
   private readonly unsent = new Map<number, Uint8Array>();
   private leaderSinceMs: number | undefined;
-  private lastTickMs: number;
   private lastScanMs = 0;
   private cancelTick: (() => void) | undefined;
   private closed = false;
@@ -68,14 +67,13 @@ export class LocalReplica implements Replica {
     const { clock, limits } = options;
     this.options = options;
     this.state = options.state.reader;
-    this.lastTickMs = clock.monotonicMs();
     this.proposals = new Proposals({ timeoutMs: limits.requestTimeoutMs });
     this.reads = new LinearReads({
       timeoutMs: limits.requestTimeoutMs,
       nextRequestId: () => this.proposals.nextSequence(),
       ask: (requestId) => this.turn.step({ kind: "read", requestId }),
     });
-    this.autoCompaction = createAutoCompaction(options.autoCompaction, this.lastTickMs);
+    this.autoCompaction = createAutoCompaction(options.autoCompaction, clock.monotonicMs());
     this.maintenance = new Maintenance(options);
     this.leases = this.createLeases();
     this.turn = this.createTurn();
@@ -233,8 +231,7 @@ export class LocalReplica implements Replica {
   private tick(): void {
     const { clock, limits, state } = this.options;
     const nowMs = clock.monotonicMs();
-    this.leases.advance(Math.min(nowMs - this.lastTickMs, 2 * limits.heartbeatMs));
-    this.lastTickMs = nowMs;
+    this.leases.tick();
     this.turn.step({ kind: "tick" });
     this.reads.tick(nowMs);
     const facts = { nowMs, electionTimeoutMs: limits.electionMs, leaderSinceMs: this.leaderSinceMs };
