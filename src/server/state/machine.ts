@@ -11,10 +11,11 @@ import { downgrade, publishMember, setClusterVersion } from "./members.js";
 import { compact } from "./mvcc/compact.js";
 import {
   assertChangesFit,
-  assertKept,
+  assertExists,
   assertLease,
   deleteRange,
   deletionsMax,
+  keepsPart,
   type Operations,
   put,
 } from "./mvcc/operations.js";
@@ -101,7 +102,7 @@ export class CommandMachine implements Machine {
     switch (body.$case) {
       case "put":
         assertLease(store, body.value);
-        assertKept(body.value, store.tables.keys.get(body.value.key));
+        if (keepsPart(body.value)) assertExists(store, body.value.key);
         return { response: { kind: "put", previous: put(operations, body.value) }, leases: noLeases };
       case "deleteRange":
         assertChangesFit(deletionsMax(store, body.value));

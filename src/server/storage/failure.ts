@@ -33,6 +33,11 @@ export class StorageRefused extends Error {
   }
 }
 
+/** A copy could not be written, for a reason that lies with the place it should go to. The state itself is untouched. */
+export class ExportFailed extends Error {
+  override readonly name = "ExportFailed";
+}
+
 /** Turns an error of SQLite or of the file system into a {@link StorageFailure}; every other error passes unchanged. */
 export function asFailure(error: unknown, where: string): unknown {
   const code = errorCode(error);

@@ -32,6 +32,11 @@ export function createFile(path: string): void {
   closeSync(openSync(path, "a", fileMode));
 }
 
+/** Creates an empty file that only its owner may read; throws if there is one already. */
+export function createNewFile(path: string): void {
+  closeSync(openSync(path, "wx", fileMode));
+}
+
 /** Makes the content of a file durable. */
 export function syncFile(path: string): void {
   const descriptor = openSync(path, "r+");

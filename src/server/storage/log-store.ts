@@ -83,13 +83,18 @@ class SqliteLogStore implements LogStore {
     this.#bootstrap(options);
     // Whatever the last run left unfinished in the write-ahead log is settled before anything is believed.
     database.checkpoint("TRUNCATE");
-    this.#sentinel = new Sentinel(join(options.dir, sentinelFile));
     this.initial = this.#load();
     this.#base = this.initial;
     this.#last = lastPosition(this.initial);
-    this.#assertTail(this.#sentinel.read());
-    this.#sentinel.write(this.#last);
-    database.write(() => this.#statements.countBoot.run());
+    this.#sentinel = new Sentinel(join(options.dir, sentinelFile));
+    try {
+      this.#assertComplete(this.#sentinel.read());
+      this.#sentinel.write(this.#last);
+      database.write(() => this.#statements.countBoot.run());
+    } catch (error) {
+      this.#sentinel.close();
+      throw error;
+    }
   }
 
   append(batch: LogBatch): void {
@@ -222,16 +227,18 @@ class SqliteLogStore implements LogStore {
     return { index, term, kind, data };
   }
 
-  /** What the sentinel saw must still be in the log: entries that were acknowledged can not be missed by chance. */
-  #assertTail(seen: LogPosition | undefined): void {
+  /** Entries that were acknowledged can not be missed by chance: damage, or a file that was put back. */
+  #assertComplete(seen: LogPosition | undefined): void {
+    const { commit } = this.initial.hardState;
+    const path = this.#database.path;
+    const end = `${path} ends at entry ${this.#last.index} of term ${this.#last.term}`;
+    if (commit > this.#last.index) {
+      throw new StorageFailure("lostTail", `${end}, but entry ${commit} was committed; replace this member`);
+    }
     if (seen === undefined || seen.index < this.#base.firstIndex - 1) return;
-    const { hardState: hard } = this.initial;
-    const complete = seen.index <= this.#last.index && this.#position(seen.index).term === seen.term;
-    const committed = hard.commit <= this.#last.index;
-    if (complete && committed) return;
-    const found = `the log ends at entry ${this.#last.index} of term ${this.#last.term}`;
-    const expected = `entry ${seen.index} of term ${seen.term} was written and commit was ${hard.commit}`;
-    throw new StorageFailure("lostTail", `${this.#database.path}: ${found}, but ${expected}; replace this member`);
+    if (seen.index <= this.#last.index && this.#position(seen.index).term === seen.term) return;
+    const written = `entry ${seen.index} of term ${seen.term} was written`;
+    throw new StorageFailure("lostTail", `${end}, but ${written}; replace this member`);
   }
 }
 

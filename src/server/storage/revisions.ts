@@ -76,7 +76,7 @@ export class RevisionTable {
 
   /** The newest change of the key of `id` that is older than `bound`; undefined if there is none (any more). */
   before(id: bigint, bound: bigint): StoredRevision | undefined {
-    const row = this.#before.get(id, bound);
+    const row = this.#before.get(bound, id);
     return row === undefined ? undefined : this.checked(row);
   }
 
@@ -119,7 +119,7 @@ export const revisionSql = {
   get: `SELECT ${revisionColumns} FROM rev r WHERE r.id = ?`,
   before: `SELECT ${revisionColumns} FROM rev r WHERE r.id = (
       WITH RECURSIVE chain(id, bound) AS (
-        SELECT prev, ?2 FROM rev WHERE id = ?1
+        SELECT prev, ? FROM rev WHERE id = ?
         UNION ALL
         SELECT o.prev, chain.bound FROM chain CROSS JOIN rev o ON o.id = chain.id WHERE chain.id >= chain.bound
       ) SELECT id FROM chain WHERE id < bound LIMIT 1)`,

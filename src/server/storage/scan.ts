@@ -37,7 +37,7 @@ export interface KeyOnly {
   readonly version: bigint;
 }
 
-type Parameters = (Uint8Array | bigint | number)[];
+type Parameters = (Uint8Array | bigint | number | { readonly bound: bigint; readonly olderThan?: bigint })[];
 type KeyOnlyRow = [key: Buffer, crt: bigint, mod: bigint, ver: bigint];
 
 /** Reads ranges of keys: the newest state, or the state as of an older revision. */
@@ -89,16 +89,16 @@ export class Scanner {
 
   /** Keys as they were before the change `bound`, in key order; `filter` is not looked at. */
   past(scan: Scan, bound: bigint): readonly StoredRevision[] {
-    return this.#rows(scanSql.past(scan), [bound, ...intervalParameters(scan.interval), scan.rowsMax]);
+    return this.#rows(scanSql.past(scan), [...intervalParameters(scan.interval), scan.rowsMax, { bound }]);
   }
 
   countPast(interval: Interval, bound: bigint): number {
-    return this.#count(scanSql.countPast(interval), [bound, ...intervalParameters(interval)]);
+    return this.#count(scanSql.countPast(interval), [...intervalParameters(interval), { bound }]);
   }
 
   /** All keys as they were before `bound`, whose change then is older than `olderThan`; in order of change. */
   pastChanges(bound: bigint, olderThan: bigint): IterableIterator<RevisionRow> {
-    return this.#database.rawStatement<[bigint, bigint], RevisionRow>(scanSql.pastChanges).iterate(bound, olderThan);
+    return this.#database.rawStatement<Parameters, RevisionRow>(scanSql.pastChanges).iterate({ bound, olderThan });
   }
 
   #rows(sql: string, parameters: Parameters): readonly StoredRevision[] {
@@ -129,12 +129,12 @@ function needsSort(order: ScanOrder): order is SortedOrder {
 const filterSql = " AND (c.id >> 20) BETWEEN ? AND ? AND c.crt BETWEEN ? AND ?";
 
 // Follows `prev` from the newest change of a key to the newest one before the bound.
-const idBeforeSql = `CASE WHEN c.id < ?1 THEN c.id ELSE (
+const idBeforeSql = `CASE WHEN c.id < @bound THEN c.id ELSE (
     WITH RECURSIVE chain(id) AS (
       SELECT prev FROM rev WHERE id = c.id
       UNION ALL
-      SELECT o.prev FROM chain CROSS JOIN rev o ON o.id = chain.id WHERE chain.id >= ?1
-    ) SELECT id FROM chain WHERE id < ?1 LIMIT 1) END`;
+      SELECT o.prev FROM chain CROSS JOIN rev o ON o.id = chain.id WHERE chain.id >= @bound
+    ) SELECT id FROM chain WHERE id < @bound LIMIT 1) END`;
 
 /** Texts of the statements; their plans are pinned by tests. */
 export const scanSql = {
@@ -153,7 +153,7 @@ export const scanSql = {
   countPast: (interval: Interval): string =>
     `SELECT count(*) FROM cur c CROSS JOIN rev r ON r.id = ${idBeforeSql} WHERE ${intervalSql(interval)} AND r.del = 0`,
   pastChanges: `SELECT ${revisionColumns} FROM cur c CROSS JOIN rev r ON r.id = ${idBeforeSql}
-     WHERE r.del = 0 AND r.id < ?2 ORDER BY r.id`,
+     WHERE r.del = 0 AND r.id < @olderThan ORDER BY r.id`,
 } as const;
 
 function latestTail({ interval, filter, order }: Scan): string {

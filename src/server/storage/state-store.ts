@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Database } from "./database.js";
-import { StorageRefused } from "./failure.js";
-import { createFile, removeDatabase, syncDirectory, syncFile } from "./files.js";
+import { ExportFailed, StorageFailure, StorageRefused } from "./failure.js";
+import { createNewFile, removeDatabase, syncDirectory, syncFile } from "./files.js";
 import { KeyTable } from "./keys.js";
 import { RevisionTable } from "./revisions.js";
 import { Scanner } from "./scan.js";
@@ -111,19 +111,27 @@ export class StateStore {
     if (this.#database.pendingWalFrames() >= checkpointFramesMin) this.#database.checkpoint("PASSIVE");
   }
 
-  /** Writes a compact copy to a new file; it is durable when this returns. Removes what it wrote if it fails. */
+  /**
+   * Writes a compact copy to a path that must not exist; it is durable when this returns. Throws {@link ExportFailed} (and
+   * leaves nothing behind) if the target is to blame, StorageFailure if the state can not be read.
+   */
   exportTo(path: string): void {
-    this.read(() => {
-      try {
-        createFile(path);
-        this.#database.run("VACUUM INTO ?", path);
-        syncFile(path);
-        syncDirectory(dirname(path));
-      } catch (error) {
-        removeDatabase(path);
-        throw error;
+    try {
+      createNewFile(path);
+    } catch (error) {
+      throw new ExportFailed(`can not create ${path}`, { cause: error });
+    }
+    try {
+      this.#database.run("VACUUM INTO ?", path);
+      this.read(() => syncFile(path));
+      this.read(() => syncDirectory(dirname(path)));
+    } catch (error) {
+      removeDatabase(path);
+      if (error instanceof StorageFailure && error.reason === "full") {
+        throw new ExportFailed(`no space for ${path}`, { cause: error });
       }
-    });
+      throw error;
+    }
   }
 
   close(): void {

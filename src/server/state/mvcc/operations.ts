@@ -2,7 +2,6 @@
 import { KeyValue } from "../../../../proto/gen/etcd/kv.js";
 import type { DeleteRangeRequest, PutRequest, RangeRequest } from "../../../../proto/gen/etcd/rpc.js";
 import { status, WireError } from "../../../../proto/status.js";
-import type { KeyRow } from "../../storage/keys.js";
 import { revisionChangesMax } from "../../storage/revisions.js";
 import type { StateStore } from "../../storage/state-store.js";
 import type { RangeResult } from "../types.js";
@@ -22,9 +21,14 @@ export function assertLease(store: StateStore, { lease }: PutRequest): void {
   if (lease !== 0n && store.tables.leases.get(lease) === undefined) throw new WireError(status.LeaseNotFound);
 }
 
-/** Throws WireError KeyNotFound if the request keeps a part of a pair that does not exist. */
-export function assertKept({ ignoreValue, ignoreLease }: PutRequest, current: KeyRow | undefined): void {
-  if (!ignoreValue && !ignoreLease) return;
+/** Whether a put keeps a part of the pair it replaces, which then has to exist. */
+export function keepsPart({ ignoreValue, ignoreLease }: PutRequest): boolean {
+  return ignoreValue || ignoreLease;
+}
+
+/** Throws WireError KeyNotFound if there is no such pair. */
+export function assertExists(store: StateStore, key: Uint8Array): void {
+  const current = store.tables.keys.get(key);
   if (current === undefined || current.dead) throw new WireError(status.KeyNotFound);
 }
 

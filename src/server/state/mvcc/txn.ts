@@ -1,5 +1,6 @@
 /** Transactions: choose the path, check all of it, then run it (spec/server.md 3.5). */
 import type {
+  PutRequest,
   RangeResponse,
   RequestOp,
   ResponseHeader,
@@ -14,10 +15,11 @@ import { holds } from "./compare.js";
 import { contains, intervalOf } from "./interval.js";
 import {
   assertChangesFit,
-  assertKept,
+  assertExists,
   assertLease,
   deleteRange,
   deletionsMax,
+  keepsPart,
   type Operations,
   put,
   rangeWithin,
@@ -75,15 +77,12 @@ function flatten({ steps }: Path): RequestOp[] {
 /** What could fail fails here, before the first change: puts first, then ranges, as etcd does. */
 function assertRunnable(store: StateStore, path: Path, point: ReadPoint): void {
   const operations = flatten(path);
-  let changesMax = 0;
   const deleted: Interval[] = [];
+  let changesMax = 0;
   for (const { request } of operations) {
     if (request?.$case === "requestPut") {
-      const { key } = request.value;
-      // A key that an earlier step deletes is gone when the put runs, even if it is still there now.
-      const current = deleted.some((interval) => contains(interval, key)) ? undefined : store.tables.keys.get(key);
-      assertKept(request.value, current);
-      assertLease(store, request.value);
+      assertPut(store, request.value, deleted);
+      // The put, and its deletion by a later step.
       changesMax += 2;
     } else if (request?.$case === "requestDeleteRange") {
       deleted.push(intervalOf(request.value));
@@ -95,6 +94,15 @@ function assertRunnable(store: StateStore, path: Path, point: ReadPoint): void {
     if (request === undefined) throw new WireError(status.KeyNotFound);
   }
   assertChangesFit(changesMax);
+}
+
+/** `deleted` is what earlier steps delete: such a key is gone when the put runs, even if it is still there now. */
+function assertPut(store: StateStore, request: PutRequest, deleted: readonly Interval[]): void {
+  if (keepsPart(request)) {
+    if (deleted.some((interval) => contains(interval, request.key))) throw new WireError(status.KeyNotFound);
+    assertExists(store, request.key);
+  }
+  assertLease(store, request);
 }
 
 function run({ succeeded, steps }: Path, answer: (operation: RequestOp) => ResponseOp): TxnOutcome {
