@@ -12,6 +12,7 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 import { Code } from "../../proto/status.js";
+import { onAbort } from "./abort.js";
 import type { LogEntry, Pem, TlsOptions } from "./options.js";
 import {
   type Connection,
@@ -25,6 +26,9 @@ import {
 
 /** A connection that broke is dialled again soon: the caller's own back-off decides how often it is used. */
 const reconnectBackoffMs = { initial: 100, max: 1_000 };
+
+/** Timers count no further. */
+const timerMsMax = 2 ** 31 - 1;
 
 export const grpcTransport: Transport = {
   connect: (endpoint, settings) => new GrpcConnection(endpoint, settings),
@@ -51,7 +55,7 @@ class GrpcConnection implements Connection {
   }
 
   async ready({ timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal | undefined }): Promise<void> {
-    const patience = AbortSignal.timeout(Math.max(1, Math.min(timeoutMs, 2 ** 31 - 1)));
+    const patience = AbortSignal.timeout(Math.max(1, Math.ceil(Math.min(timeoutMs, timerMsMax))));
     const channel = this.client.getChannel();
     for (;;) {
       const state = channel.getConnectivityState(true);
@@ -69,6 +73,7 @@ class GrpcConnection implements Connection {
   unary<Req, Res>(method: Method<Req, Res>, request: Req, call: WireCall): Promise<Res> {
     const body = this.encode(method, request);
     return new Promise((resolve, reject) => {
+      let unlisten = (): void => {};
       const wire = this.client.makeUnaryRequest(
         method.path,
         asBuffer,
@@ -77,15 +82,13 @@ class GrpcConnection implements Connection {
         metadataOf(call),
         deadlineOf(call),
         (error, response) => {
-          call.signal?.removeEventListener("abort", abort);
+          unlisten();
           if (error !== null) reject(transportError(error));
-          else if (response === undefined)
-            reject(new TransportError("no answer", { grpcStatus: Code.INTERNAL, sent: true }));
+          else if (response === undefined) reject(new TransportError("no answer", noAnswer));
           else resolve(response);
         },
       );
-      const abort = (): void => wire.cancel();
-      call.signal?.addEventListener("abort", abort, { once: true });
+      if (call.signal !== undefined) unlisten = onAbort(call.signal, () => wire.cancel());
     });
   }
 
@@ -161,42 +164,38 @@ function messages<Res>(
   stream: ClientReadableStream<Res> | ClientDuplexStream<unknown, Res>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Res> {
-  const abort = (): void => stream.cancel();
   // An error may come before anyone reads; it is kept here and thrown to the reader below.
   let failure: TransportError | undefined;
   stream.on("error", (error: ServiceError) => {
     failure ??= transportError(error);
   });
-  if (signal?.aborted === true) abort();
-  signal?.addEventListener("abort", abort, { once: true });
+  const unlisten = signal === undefined ? undefined : onAbort(signal, () => stream.cancel());
   return (async function* () {
     try {
       for await (const message of stream) yield message as Res;
     } catch (error) {
       if (failure === undefined) throw error;
     } finally {
-      signal?.removeEventListener("abort", abort);
+      unlisten?.();
       stream.cancel();
     }
     if (failure !== undefined) throw failure;
   })();
 }
 
+/** Resolves with true when the channel's state changed, with false when a signal aborted first. */
 function changed(
   channel: ReturnType<Client["getChannel"]>,
   state: connectivityState,
   signals: readonly (AbortSignal | undefined)[],
 ): Promise<boolean> {
   return new Promise((resolve) => {
-    const stop = (): void => settle(false);
+    const undo: (() => void)[] = [];
     const settle = (value: boolean): void => {
-      for (const signal of signals) signal?.removeEventListener("abort", stop);
+      for (const each of undo) each();
       resolve(value);
     };
-    for (const signal of signals) {
-      if (signal?.aborted === true) return resolve(false);
-      signal?.addEventListener("abort", stop, { once: true });
-    }
+    for (const signal of signals) if (signal !== undefined) undo.push(onAbort(signal, () => settle(false)));
     channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, () => settle(true));
   });
 }
@@ -215,6 +214,8 @@ function neverLeft({ code, details }: ServiceError): boolean {
 function transportError(error: ServiceError): TransportError {
   return new TransportError(error.details, { grpcStatus: error.code, sent: !neverLeft(error), cause: error });
 }
+
+const noAnswer = { grpcStatus: Code.INTERNAL, sent: true };
 
 function notSent(message: string): TransportError {
   return new TransportError(message, { grpcStatus: Code.UNAVAILABLE, sent: false });

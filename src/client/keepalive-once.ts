@@ -1,13 +1,13 @@
 /** Renewals for a caller instead of for a held lease: a single one, and a run of them with every answer. */
 import type { LeaseKeepAliveResponse } from "../../proto/gen/etcd/rpc.js";
 import { Code } from "../../proto/status.js";
+import { linkSignals, onAbort } from "./abort.js";
 import type { Calls } from "./call.js";
 import { sizeOf } from "./convert.js";
 import { EtcdError, isEtcdError, LeaseLostError } from "./errors.js";
 import { Inbox } from "./inbox.js";
 import type { RenewalListener, Renewals } from "./keepalive.js";
 import type { CallOptions } from "./options.js";
-import { linkSignals } from "./scope.js";
 
 export interface Renewed {
   readonly response: LeaseKeepAliveResponse;
@@ -66,15 +66,14 @@ async function* renewing(
   };
   const link = linkSignals(closing, options.signal);
   const stop = (): void => (closing.aborted ? inbox.end() : inbox.fail(aborted(link.signal.reason)));
-  link.signal.addEventListener("abort", stop);
-  if (link.signal.aborted) stop();
+  const unstop = onAbort(link.signal, stop);
   const handle = renewals.add(id, listener);
   try {
     yield* inbox;
   } finally {
     handle.stop();
     clearTimeout(timer);
-    link.signal.removeEventListener("abort", stop);
+    unstop();
     link.dispose();
   }
 }

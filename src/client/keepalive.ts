@@ -4,11 +4,12 @@
  * lease to say.
  */
 import type { LeaseKeepAliveRequest, LeaseKeepAliveResponse } from "../../proto/gen/etcd/rpc.js";
+import { linkSignals } from "./abort.js";
 import type { Calls } from "./call.js";
 import { sizeOf } from "./convert.js";
 import { Effort } from "./effort.js";
 import { streamMethods } from "./methods.js";
-import { CallScope, linkSignals } from "./scope.js";
+import { CallScope } from "./scope.js";
 import type { Duplex } from "./transport.js";
 
 /** A server is given this long to answer a renewal, less for short leases. */
@@ -23,12 +24,14 @@ export interface RenewalListener {
   onFailure(error: unknown): void;
 }
 
+type KeepAliveDuplex = Duplex<LeaseKeepAliveRequest, LeaseKeepAliveResponse>;
+
 /** One lease on the stream. */
 interface Renewal {
   readonly id: bigint;
   readonly listener: RenewalListener;
   ttlMs: number;
-  sentAtMs: number | undefined;
+  inFlight: { readonly sentAtMs: number; readonly stream: KeepAliveDuplex } | undefined;
   due: boolean;
   timer: NodeJS.Timeout | undefined;
 }
@@ -42,7 +45,7 @@ export interface RenewalHandle {
 export class Renewals {
   private readonly calls: Calls;
   private readonly renewals = new Set<Renewal>();
-  private stream: Duplex<LeaseKeepAliveRequest, LeaseKeepAliveResponse> | undefined;
+  private stream: KeepAliveDuplex | undefined;
   /** Set while there is a stream or an attempt at one. Aborted when the last lease leaves. */
   private session: { readonly idle: AbortController; readonly running: Promise<void> } | undefined;
 
@@ -52,7 +55,7 @@ export class Renewals {
 
   /** Renews `id` now and then every third of its TTL, until stopped. */
   add(id: bigint, listener: RenewalListener): RenewalHandle {
-    return this.enter({ id, listener, ttlMs: answerMs.max, sentAtMs: undefined, due: true, timer: undefined });
+    return this.enter({ id, listener, ttlMs: answerMs.max, inFlight: undefined, due: true, timer: undefined });
   }
 
   /** As `add`, but the first renewal comes a third of the TTL after `sentAtMs`. */
@@ -61,7 +64,7 @@ export class Renewals {
       id,
       listener,
       ttlMs: granted.ttlMs,
-      sentAtMs: undefined,
+      inFlight: undefined,
       due: false,
       timer: undefined,
     };
@@ -82,7 +85,7 @@ export class Renewals {
       this.session = { idle, running: this.run(idle) };
     }
     const now = (): void => {
-      if (this.renewals.has(renewal) && renewal.sentAtMs === undefined) this.send(renewal);
+      if (this.renewals.has(renewal) && renewal.inFlight === undefined) this.send(renewal);
     };
     if (renewal.due) now();
     return { now, stop: () => this.leave(renewal) };
@@ -94,6 +97,7 @@ export class Renewals {
     if (this.renewals.size > 0) return;
     this.session?.idle.abort();
     this.session = undefined;
+    this.stream = undefined;
   }
 
   private async run(idle: AbortController): Promise<void> {
@@ -130,7 +134,7 @@ export class Renewals {
         try {
           for await (const response of stream) {
             effort.succeeded(endpoint, response);
-            this.answered(response);
+            this.answered(response, stream);
             effort = begin();
           }
         } finally {
@@ -142,46 +146,43 @@ export class Renewals {
     }
   }
 
-  private attached(stream: Duplex<LeaseKeepAliveRequest, LeaseKeepAliveResponse>): void {
+  private attached(stream: KeepAliveDuplex): void {
     this.stream = stream;
     for (const renewal of this.renewals) if (renewal.due) this.send(renewal);
   }
 
-  /** What was in flight is due again on the next stream. */
-  private detached(stream: Duplex<LeaseKeepAliveRequest, LeaseKeepAliveResponse>): void {
-    if (this.stream !== stream) return;
-    this.stream = undefined;
+  /** What was in flight is due again, on the next stream. */
+  private detached(stream: KeepAliveDuplex): void {
+    if (this.stream === stream) this.stream = undefined;
     stream.cancel();
     for (const renewal of this.renewals) {
-      if (renewal.sentAtMs === undefined) continue;
-      clearTimeout(renewal.timer);
-      renewal.sentAtMs = undefined;
-      renewal.due = true;
+      if (renewal.inFlight?.stream !== stream) continue;
+      renewal.inFlight = undefined;
+      this.send(renewal);
     }
   }
 
   private send(renewal: Renewal): void {
     clearTimeout(renewal.timer);
-    renewal.due = true;
     const { stream } = this;
+    renewal.due = stream === undefined;
     if (stream === undefined) return;
-    renewal.due = false;
-    renewal.sentAtMs = this.calls.wiring.settings.clock.now();
+    renewal.inFlight = { sentAtMs: this.calls.wiring.settings.clock.now(), stream };
     stream.write({ ID: renewal.id });
     const waitMs = Math.max(answerMs.min, Math.min(answerMs.max, renewal.ttlMs / 3));
     renewal.timer = setTimeout(() => stream.cancel(), waitMs);
   }
 
   /** Answers come in the order of the requests, so of two renewals of one lease the older is meant. */
-  private answered(response: LeaseKeepAliveResponse): void {
+  private answered(response: LeaseKeepAliveResponse, stream: KeepAliveDuplex): void {
     let asked: Renewal | undefined;
     for (const renewal of this.renewals) {
-      if (renewal.id !== response.ID || renewal.sentAtMs === undefined) continue;
-      if (asked?.sentAtMs === undefined || renewal.sentAtMs < asked.sentAtMs) asked = renewal;
+      if (renewal.id !== response.ID || renewal.inFlight?.stream !== stream) continue;
+      if (asked?.inFlight === undefined || renewal.inFlight.sentAtMs < asked.inFlight.sentAtMs) asked = renewal;
     }
-    if (asked?.sentAtMs === undefined) return;
-    const { sentAtMs } = asked;
-    asked.sentAtMs = undefined;
+    if (asked?.inFlight === undefined) return;
+    const { sentAtMs } = asked.inFlight;
+    asked.inFlight = undefined;
     asked.ttlMs = sizeOf(response.TTL) * 1000;
     this.schedule(asked, sentAtMs);
     asked.listener.onAnswer(response, sentAtMs);

@@ -54,6 +54,8 @@ export class KvView<V> implements Kv<V> {
   }
 
   async put(key: Key, value: V, options: PutOptions = {}): Promise<PutResult<V>> {
+    const { lease } = options;
+    if (typeof lease === "object") lease.signal.throwIfAborted();
     const encoded = this.codec.encode(value);
     const guard = guardOf(key, options);
     if (guard !== undefined) {

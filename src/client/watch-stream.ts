@@ -5,6 +5,7 @@
  */
 import * as rpc from "../../proto/gen/etcd/rpc.js";
 import { Code } from "../../proto/status.js";
+import { linkSignals, onAbort } from "./abort.js";
 import type { Calls } from "./call.js";
 import { Effort } from "./effort.js";
 import type { Endpoint } from "./endpoints.js";
@@ -12,7 +13,7 @@ import { EtcdError, isEtcdError } from "./errors.js";
 import { Inbox } from "./inbox.js";
 import { kvMethods, streamMethods } from "./methods.js";
 import type { CallOptions } from "./options.js";
-import { CallScope, linkSignals } from "./scope.js";
+import { CallScope } from "./scope.js";
 import { type Duplex, TransportError } from "./transport.js";
 import type { WatchState } from "./types.js";
 import { Bookmark, joinFragments, progressMessage, refusedForToken } from "./watch-order.js";
@@ -113,8 +114,7 @@ export class WatchSession {
     const scope = new CallScope(settings.clock, patience, { closing, caller: link.signal });
     const timer = setInterval(() => this.onTimer(), askProgressMs);
     timer.unref();
-    const wake = (): void => this.inbox.wakeWriters();
-    scope.signal.addEventListener("abort", wake);
+    const unwake = onAbort(scope.signal, () => this.inbox.wakeWriters());
     try {
       await this.resolveNow(scope);
       await this.attachForEver(scope);
@@ -124,7 +124,7 @@ export class WatchSession {
       this.finish(quiet ? undefined : error, error);
     } finally {
       clearInterval(timer);
-      scope.signal.removeEventListener("abort", wake);
+      unwake();
       scope.dispose();
       link.dispose();
     }
@@ -214,7 +214,7 @@ export class WatchSession {
         if (response.canceled)
           return this.tokenRefusedBy(response) ? await this.renewToken(effort) : this.over(response);
         this.accept(response, bookmark, stream);
-        await this.inbox.room(effort.signal);
+        if (this.options.overflow !== "error") await this.inbox.room(effort.signal);
       }
     } finally {
       clearTimeout(watchdog);
@@ -250,6 +250,7 @@ export class WatchSession {
   }
 
   private over(response: rpc.WatchResponse): "over" {
+    this.state = "closed";
     this.inbox.push(response, 0);
     return "over";
   }

@@ -141,7 +141,7 @@ describe.each(targets)("kv", (target) => {
         then: [
           op.put("txn/b", "2", { previous: true }),
           op.get({ prefix: "txn/" }),
-          op.txn({ if: [cmp.exists("txn/b")], then: [op.get("txn/b", { keysOnly: true }), op.delete("txn-other")] }),
+          op.txn({ if: [cmp.exists("txn/a")], then: [op.get("txn/b", { keysOnly: true }), op.delete("txn-other")] }),
         ],
         else: [op.put("txn/never", "!")],
       });

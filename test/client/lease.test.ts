@@ -1,0 +1,169 @@
+/** Leases: kept alive, lost in time, and never claimed longer than the server keeps them. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createClient, type EtcdClient, formatId, LeaseLostError } from "../../src/client/index.js";
+import type { RealEtcd } from "../support/real-etcd.js";
+import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
+import { blockName, targets } from "./targets.js";
+
+describe.each(targets)("lease", (target) => {
+  describe.skipIf(target.missing !== undefined)(blockName("lease", target), { timeout: 30_000 }, () => {
+    let server: RealEtcd;
+    let direct: EtcdClient;
+    let proxy: TcpProxy;
+    let client: EtcdClient;
+    beforeAll(async () => {
+      server = await target.start();
+      direct = createClient({ endpoints: server.endpoint });
+    });
+    afterAll(async () => {
+      await direct.close();
+      await server.stop();
+    });
+    beforeEach(async () => {
+      proxy = await startTcpProxy(server.endpoint);
+      client = createClient({ endpoints: proxy.endpoint });
+      return async () => {
+        await client.close();
+        await proxy.stop();
+      };
+    });
+
+    /** Milliseconds from now until the key is gone, by a client that no fault touches. */
+    const goneAfterMs = async (key: string): Promise<number> => {
+      const startMs = performance.now();
+      await expect.poll(() => direct.get(key), { timeout: 20_000, interval: 20 }).toBeUndefined();
+      return performance.now() - startMs;
+    };
+
+    it("uses the id that was chosen, though it is above 2^53", async () => {
+      const id = 7_587_822_556_486_125_056n;
+      const lease = await client.leases.grant(60, { id });
+      await client.put("id/key", "1", { lease });
+      expect((await client.get("id/key"))?.lease).toBe(id);
+      const printed = await server.etcdctl(["lease", "timetolive", formatId(id), "--keys"]);
+      expect(printed.stdout).toContain(`lease ${formatId(id)} granted with TTL(60s)`);
+      expect(await client.leases.list()).toContain(id);
+      expect(await client.leases.timeToLive(id, { keys: true })).toMatchObject({ id, grantedTtl: 60 });
+      await lease.revoke();
+      expect(await direct.get("id/key")).toBeUndefined();
+      expect(await client.leases.timeToLive(id)).toBeUndefined();
+      expect((await lease.lost).reason).toBe("revoked");
+    });
+
+    it("refuses an id that is taken, and revoking or attaching what does not exist", async () => {
+      const lease = await client.leases.grant(60);
+      await expect(client.leases.grant(60, { id: lease.id })).rejects.toMatchObject({ code: "LeaseExist" });
+      await expect(client.leases.revoke(1n)).rejects.toMatchObject({ code: "LeaseNotFound", outcome: "not-applied" });
+      await expect(client.leases.attach(1n)).rejects.toMatchObject({ code: "LeaseNotFound" });
+    });
+
+    it("keeps a lease of two seconds alive until it is released, and then lets it run out", async () => {
+      const lease = await client.leases.grant(2);
+      await direct.put("kept", "1", { lease: lease.id });
+      const untilMs = performance.now() + 6_000;
+      await expect
+        .poll(
+          async () => {
+            if ((await direct.get("kept")) === undefined) throw new Error("the lease ran out");
+            return performance.now() > untilMs;
+          },
+          { timeout: 8_000 },
+        )
+        .toBe(true);
+      expect(lease.signal.aborted).toBe(false);
+      lease.release();
+      expect(await goneAfterMs("kept")).toBeLessThan(4_000);
+      expect((await lease.lost).reason).toBe("expired");
+    });
+
+    it("revokes at the end of its scope", async () => {
+      let seen: AbortSignal;
+      {
+        await using lease = await client.leases.grant(60);
+        seen = lease.signal;
+        await client.put("scoped", "1", { lease });
+      }
+      expect(seen.aborted).toBe(true);
+      expect(await direct.get("scoped")).toBeUndefined();
+    });
+
+    it("attaches to a lease that exists and keeps it alive", async () => {
+      const granted = await direct.leases.grant(2, { keepAlive: false });
+      const lease = await client.leases.attach(granted.id);
+      expect(lease.ttl).toBe(2);
+      expect(await lease.refresh()).toBe(2);
+      expect(lease.remainingMs).toBeGreaterThan(1_500);
+      expect((await granted.lost).reason).toBe("expired");
+      expect(await direct.leases.timeToLive(lease.id)).toBeDefined();
+    });
+
+    it("gives up a lease no later than the server when renewals vanish", async () => {
+      const lease = await client.leases.grant(3);
+      await client.put("hole", "1", { lease });
+      proxy.flow({ requests: "swallow", replies: "swallow" });
+      const gone = goneAfterMs("hole").then(() => performance.now());
+      const error = await lease.lost;
+      const lostAtMs = performance.now();
+      expect(error).toBeInstanceOf(LeaseLostError);
+      expect(error).toMatchObject({ reason: "unreachable", leaseId: lease.id });
+      expect(lostAtMs).toBeLessThanOrEqual(await gone);
+      expect(lease.signal.reason).toBe(error);
+      expect(lease.remainingMs).toBe(0);
+      proxy.flow({ requests: "pass", replies: "pass" });
+      await expect(client.put("hole", "2", { lease })).rejects.toBe(error);
+    });
+
+    it("survives an outage shorter than its TTL", async () => {
+      const lease = await client.leases.grant(5);
+      await client.put("short", "1", { lease });
+      proxy.flow({ requests: "hold", replies: "hold" });
+      await expect.poll(() => lease.remainingMs, { timeout: 10_000 }).toBeLessThan(2_500);
+      proxy.flow({ requests: "pass", replies: "pass" });
+      await expect.poll(() => lease.remainingMs, { timeout: 10_000 }).toBeGreaterThan(4_000);
+      expect(lease.signal.aborted).toBe(false);
+      expect((await direct.get("short"))?.lease).toBe(lease.id);
+    });
+
+    it("survives connections that are cut between renewals", async () => {
+      const lease = await client.leases.grant(3);
+      const untilMs = performance.now() + 5_000;
+      await expect
+        .poll(
+          () => {
+            proxy.cut();
+            return lease.signal.aborted || performance.now() > untilMs;
+          },
+          { timeout: 10_000, interval: 400 },
+        )
+        .toBe(true);
+      expect(lease.signal.aborted).toBe(false);
+    });
+
+    it("notices within a third of its TTL that another client revoked it", async () => {
+      const lease = await client.leases.grant(6);
+      await direct.leases.revoke(lease.id);
+      const startMs = performance.now();
+      expect((await lease.lost).reason).toBe("revoked");
+      expect(performance.now() - startMs).toBeLessThan(3_000);
+      await expect(client.put("late", "1", { lease: lease.id })).rejects.toMatchObject({
+        code: "LeaseNotFound",
+        outcome: "not-applied",
+      });
+    });
+
+    it("gives every lease up as closed when the client closes", async () => {
+      const lease = await client.leases.grant(60);
+      await client.close();
+      expect((await lease.lost).reason).toBe("closed");
+      await direct.leases.revoke(lease.id);
+    });
+
+    it("renews many leases on one connection", async () => {
+      const leases = await Promise.all(Array.from({ length: 200 }, () => client.leases.grant(2)));
+      const untilMs = performance.now() + 4_000;
+      await expect.poll(() => performance.now() > untilMs, { timeout: 6_000 }).toBe(true);
+      expect(leases.filter((lease) => lease.signal.aborted)).toEqual([]);
+      expect(proxy.connectionCount).toBeLessThanOrEqual(2);
+    });
+  });
+});
