@@ -1,0 +1,54 @@
+/** What etcdctl prints after "Error: " when a call fails (spec/cli.md 10). */
+import { Code, status } from "../../../proto/status.js";
+import { isEtcdError } from "../../client/index.js";
+
+const codeNames: Readonly<Record<number, string>> = {
+  [Code.OK]: "OK",
+  [Code.CANCELLED]: "Canceled",
+  [Code.UNKNOWN]: "Unknown",
+  [Code.INVALID_ARGUMENT]: "InvalidArgument",
+  [Code.DEADLINE_EXCEEDED]: "DeadlineExceeded",
+  [Code.NOT_FOUND]: "NotFound",
+  [Code.ALREADY_EXISTS]: "AlreadyExists",
+  [Code.PERMISSION_DENIED]: "PermissionDenied",
+  [Code.RESOURCE_EXHAUSTED]: "ResourceExhausted",
+  [Code.FAILED_PRECONDITION]: "FailedPrecondition",
+  [Code.ABORTED]: "Aborted",
+  [Code.OUT_OF_RANGE]: "OutOfRange",
+  [Code.UNIMPLEMENTED]: "Unimplemented",
+  [Code.INTERNAL]: "Internal",
+  [Code.UNAVAILABLE]: "Unavailable",
+  [Code.DATA_LOSS]: "DataLoss",
+  [Code.UNAUTHENTICATED]: "Unauthenticated",
+};
+
+/** Texts of etcd's own table stand alone; these two start like them but are not in it. */
+const outsideTable: readonly string[] = [status.LeaderTransferTimeout.message, status.UnknownMethod.message];
+const known = new Set<string>(
+  Object.values(status)
+    .map(({ message }) => message)
+    .filter((message) => message.startsWith("etcdserver: ") && !outsideTable.includes(message)),
+);
+
+export const deadlineText = "context deadline exceeded";
+export const canceledText = "context canceled";
+
+/** The server's text if etcd's clients know it, else gRPC's form with the code; Go's words for our own findings. */
+export function errorText(error: unknown): string {
+  if (!isEtcdError(error)) return error instanceof Error ? error.message : String(error);
+  if (error.code === "Aborted" || error.code === "ClientClosed") return canceledText;
+  if (known.has(error.serverMessage)) return error.serverMessage;
+  if (error.grpcStatus === Code.DEADLINE_EXCEEDED || error.code === "TimedOut" || error.code === "ConnectFailed") {
+    return deadlineText;
+  }
+  const text = error.serverMessage === "" ? error.message : error.serverMessage;
+  return `rpc error: code = ${codeNames[error.grpcStatus] ?? error.grpcStatus} desc = ${text}`;
+}
+
+/** The reason behind a deadline, if the client knows more than that time ran out. */
+export function deadlineCause(error: unknown): string | undefined {
+  if (!isEtcdError(error) || errorText(error) !== deadlineText) return undefined;
+  const endpoint = error.endpoint === undefined ? "" : `${error.endpoint}: `;
+  const cause = error.cause instanceof Error ? error.cause.message : "";
+  return error.message === deadlineText && cause === "" ? undefined : endpoint + (cause === "" ? error.message : cause);
+}

@@ -1,0 +1,72 @@
+/** Help screens, from the commands' own data (spec/cli.md 1.3, 11.2). Their texts are no interface. */
+import type { Flag, FlagTable } from "../flags.js";
+import { formatDuration } from "../input/go-duration.js";
+
+export interface CommandHelp {
+  readonly usage: string;
+  readonly text: string;
+  readonly examples: readonly string[];
+  readonly flags: FlagTable;
+  /** "usage" leaves out the description: what follows an error. */
+  readonly part: "whole" | "usage";
+}
+
+/** Commands or groups under one heading. */
+export interface HelpSection {
+  readonly title: string;
+  readonly entries: readonly (readonly [name: string, summary: string])[];
+}
+
+export function commandHelp({ usage, text, examples, flags, part }: CommandHelp): string {
+  const sections = [
+    part === "whole" ? `${text}\n` : "",
+    `Usage:\n  etcdctl ${usage}\n`,
+    examples.length === 0 || part === "usage" ? "" : `Examples:\n${examples.map((line) => `  ${line}\n`).join("")}`,
+    Object.keys(flags).length === 0 ? "" : `Flags:\n${flagLines(flags)}`,
+    "Use 'etcdctl options' for the flags that every command accepts.\n",
+  ];
+  return sections.filter((section) => section !== "").join("\n");
+}
+
+/** A list of commands: the root's or a group's. */
+export function listHelp(head: { text: string; usage: string }, sections: readonly HelpSection[]): string {
+  const lists = sections.map(({ title, entries }) => `${title}:\n${aligned(entries)}`);
+  const parts = [
+    `${head.text}\n`,
+    `Usage:\n  etcdctl ${head.usage}\n`,
+    ...lists,
+    "Use 'etcdctl [command] --help' for more about a command,\nand 'etcdctl options' for the flags that every command accepts.\n",
+  ];
+  return parts.join("\n");
+}
+
+/** One line a flag, in alphabetical order: names, default, meaning. */
+export function flagLines(flags: FlagTable): string {
+  const entries = Object.entries(flags).toSorted(([left], [right]) => (left < right ? -1 : 1));
+  return aligned(entries.map(([name, flag]) => [flagNames(name, flag), `${flag.summary}${defaultText(flag)}`]));
+}
+
+function flagNames(name: string, flag: Flag): string {
+  const short = flag.short === undefined ? "    " : `-${flag.short}, `;
+  return `${short}--${name}${flag.kind === "boolean" ? "" : `=${flag.kind}`}`;
+}
+
+function defaultText(flag: Flag): string {
+  switch (flag.kind) {
+    case "boolean":
+      return flag.initial ? " (default true)" : "";
+    case "integer":
+      return flag.initial === 0n ? "" : ` (default ${flag.initial})`;
+    case "string":
+      return flag.initial === "" ? "" : ` (default "${flag.initial}")`;
+    case "duration":
+      return ` (default ${formatDuration(flag.initial)})`;
+    case "list":
+      return flag.initial.length === 0 ? "" : ` (default ${flag.initial.join(",")})`;
+  }
+}
+
+function aligned(entries: readonly (readonly [name: string, summary: string])[]): string {
+  const width = Math.max(...entries.map(([name]) => name.length));
+  return entries.map(([name, summary]) => `  ${name.padEnd(width)}  ${summary}\n`).join("");
+}

@@ -1,0 +1,128 @@
+/** A command line from its words to its exit code: finds the command, runs it, says what went wrong. */
+import { Config } from "@oclif/core/config";
+import { commandTree, type Group, type HelpNode, type Leaf, type Root, titles } from "./command-tree.js";
+import { ExitCode, Failure, quietFailure } from "./exit-code.js";
+import { globalFlags } from "./flags.js";
+import { parseCommandLine } from "./input/command-line.js";
+import { InputError } from "./input/go-number.js";
+import { type Resolved, resolveCommand } from "./input/resolve-command.js";
+import { type HelpSection, listHelp } from "./output/help.js";
+import { writeError, writeOut } from "./terminal.js";
+
+type Node = Root | Group | Leaf | HelpNode;
+
+/** Runs one command line to its end. Throws Failure, and whatever a call threw. */
+async function run(argv: readonly string[]): Promise<void> {
+  const { node, path, words } = await resolve(argv);
+  switch (node.kind) {
+    case "command": {
+      const { default: CommandClass } = await node.load();
+      return new CommandClass([...words], configuration()).run();
+    }
+    case "group":
+    case "root":
+      await checkFlags(node, path, words);
+      return writeOut(await help(node, path));
+    case "help":
+      return topic(words);
+  }
+}
+
+async function resolve(argv: readonly string[]): Promise<Resolved<Node>> {
+  try {
+    return resolveCommand<Node>(commandTree, argv);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    await writeError(`Error: ${error.message}\nRun 'etcdctl --help' for usage.`);
+    throw quietFailure(ExitCode.Error);
+  }
+}
+
+/** oclif's configuration as far as a command looks at it; loading it in full would only cost time. */
+function configuration(): Config {
+  return new Config({ root: import.meta.dirname });
+}
+
+/** A group ignores arguments that name no command of it, but not wrong flags. */
+async function checkFlags(node: Group | Root, path: readonly string[], words: readonly string[]): Promise<void> {
+  try {
+    parseCommandLine(words, { ...globalFlags, ...node.flags });
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    await writeError(`Error: ${error.message}\n${usageOf(node, path)}`);
+    throw quietFailure(ExitCode.Error);
+  }
+}
+
+function usageOf(node: Group | Root, path: readonly string[]): string {
+  return `Usage:\n  etcdctl ${[...path, "[command]"].join(" ")}\n\nCommands: ${Object.keys(node.children).join(" ")}`;
+}
+
+/** `help`, `help COMMAND`, `help GROUP COMMAND`. */
+async function topic(words: readonly string[]): Promise<void> {
+  const known = Object.keys(commandTree.children).some((name) => name.startsWith(words[0] ?? ""));
+  if (!known) {
+    await writeOut(`Unknown help topic [${words.map((word) => `\`${word}\``).join(" ")}]\n`);
+    return writeOut(await help(commandTree, []));
+  }
+  const { node, path } = await resolve(words.filter((word) => !word.startsWith("-")));
+  if (node.kind !== "command") return writeOut(await help(node.kind === "help" ? commandTree : node, path));
+  return run([...path, "--help"]);
+}
+
+async function help(node: Group | Root, path: readonly string[]): Promise<string> {
+  if (node.kind === "group") {
+    const entries = await summaries(Object.entries(node.children));
+    const head = { text: node.summary, usage: `${path.join(" ")} [command]` };
+    return listHelp(head, [{ title: "Available commands", entries }]);
+  }
+  const sections: HelpSection[] = [];
+  for (const [key, title] of Object.entries(titles)) {
+    const children = Object.entries(node.children).filter(([, child]) => child.title === key);
+    sections.push({ title, entries: await summaries(children) });
+  }
+  return listHelp({ text: "A client for etcd and litecd servers.", usage: "[command]" }, sections);
+}
+
+function summaries(children: readonly (readonly [string, Group | Leaf | HelpNode])[]) {
+  return Promise.all(children.map(async ([name, child]) => [name, await summaryOf(child)] as const));
+}
+
+async function summaryOf(node: Group | Leaf | HelpNode): Promise<string> {
+  switch (node.kind) {
+    case "group":
+      return node.summary;
+    case "help":
+      return "Help about any command";
+    case "command":
+      return (await node.load()).default.summary ?? "";
+  }
+}
+
+/** Says what went wrong as etcdctl does; returns the exit code. */
+async function report(error: unknown): Promise<number> {
+  if (error instanceof Failure) {
+    if (!error.isTold) await writeError(`Error: ${error.message}`);
+    if (error.cause !== undefined) await explain(error);
+    return error.exitCode;
+  }
+  const { errorText } = await import("./output/error-text.js");
+  await writeError(`Error: ${errorText(error)}`);
+  await explain(error);
+  return ExitCode.Error;
+}
+
+async function explain(error: unknown): Promise<void> {
+  const { explainDeadline } = await import("./session.js");
+  await explainDeadline(error);
+}
+
+/** Runs a command line and returns its exit code; everything there is to say has been said then. */
+export async function exitCodeOf(argv: readonly string[]): Promise<number> {
+  try {
+    await run(argv);
+    return ExitCode.Success;
+  } catch (error) {
+    return report(error);
+  }
+}
