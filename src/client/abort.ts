@@ -53,10 +53,10 @@ export function linkSignals(first: AbortSignal, second: AbortSignal | undefined)
 /** Resolves after `ms` or when the signal aborts, whichever is first. */
 export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    let undo = (): void => {};
+    let undo: (() => void) | undefined;
     const done = (): void => {
       clearTimeout(timer);
-      undo();
+      undo?.();
       resolve();
     };
     const timer = setTimeout(done, ms);

@@ -24,6 +24,7 @@ export class Effort {
   private readonly scope: CallScope;
   private readonly avoid = new Set<Endpoint>();
   private inFlight = false;
+  private everSent = false;
   /** True once an attempt failed in a way that leaves it open whether the write was applied. */
   private doubtful = false;
   private refreshed = false;
@@ -84,8 +85,8 @@ export class Effort {
   /** Returns when the call is to be tried again; throws the EtcdError the caller gets otherwise. */
   async recover(endpoint: Endpoint, error: unknown, repeat: "may-repeat" | "never" = "may-repeat"): Promise<void> {
     if (!(error instanceof TransportError)) throw error;
-    const inFlight = this.inFlight && error.sent;
-    this.inFlight = inFlight;
+    this.inFlight &&= error.sent;
+    this.everSent ||= this.inFlight;
     this.checkBounds(endpoint, error);
     const judgement = this.judge(error);
     this.doubtful ||= judgement.outcome === "unknown";
@@ -211,7 +212,7 @@ export class Effort {
     const failed = this.wiring.endpoints
       .all()
       .flatMap(({ name: url, failure }) => (failure === undefined ? [] : [`${url}: ${failure.message}`]));
-    const code = cause !== undefined && !cause.sent ? "ConnectFailed" : "TimedOut";
+    const code = this.everSent ? "TimedOut" : "ConnectFailed";
     const why = failed.length === 0 ? "" : ` (${failed.join("; ")})`;
     const text = `${name}: no answer within ${this.scope.timeoutMs} ms${why}`;
     return new EtcdError(text, { ...facts, code, grpcStatus: Code.DEADLINE_EXCEEDED, retryable: true, cause });

@@ -73,7 +73,7 @@ class GrpcConnection implements Connection {
   unary<Req, Res>(method: Method<Req, Res>, request: Req, call: WireCall): Promise<Res> {
     const body = this.encode(method, request);
     return new Promise((resolve, reject) => {
-      let unlisten = (): void => {};
+      let unlisten: (() => void) | undefined;
       const wire = this.client.makeUnaryRequest(
         method.path,
         asBuffer,
@@ -82,7 +82,7 @@ class GrpcConnection implements Connection {
         metadataOf(call),
         deadlineOf(call),
         (error, response) => {
-          unlisten();
+          unlisten?.();
           if (error !== null) reject(transportError(error));
           else if (response === undefined) reject(new TransportError("no answer", noAnswer));
           else resolve(response);
@@ -202,7 +202,8 @@ function changed(
 
 /** Texts by which grpc-js says that a call found no connection, so that it surely never left. */
 function neverLeft({ code, details }: ServiceError): boolean {
-  switch (code) {
+  const status: number = code;
+  switch (status) {
     case Code.UNAVAILABLE:
       return details.startsWith("No connection established") || details.startsWith("Name resolution failed");
     case Code.DEADLINE_EXCEEDED:
@@ -278,13 +279,18 @@ function hostOf(authorityAndPath: string): string {
 }
 
 function secureCredentials(tls: TlsOptions, log: (entry: LogEntry) => void): ChannelCredentials {
-  const read = (pem: Pem | undefined): Buffer | null => (pem === undefined ? null : pemBytes(pem));
   const skip = tls.insecureSkipVerify === true;
   if (skip) log({ level: "warn", message: "TLS: the server's certificate is not verified" });
-  return credentials.createSsl(read(tls.ca), read(tls.key), read(tls.cert), skip ? { rejectUnauthorized: false } : {});
+  return credentials.createSsl(
+    pemBytes(tls.ca),
+    pemBytes(tls.key),
+    pemBytes(tls.cert),
+    skip ? { rejectUnauthorized: false } : {},
+  );
 }
 
-function pemBytes(pem: Pem): Buffer {
+function pemBytes(pem: Pem | undefined): Buffer | null {
+  if (pem === undefined) return null;
   if (typeof pem === "string") return Buffer.from(pem);
   return pem instanceof Uint8Array ? Buffer.from(pem) : readFileSync(pem.file);
 }

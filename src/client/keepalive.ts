@@ -74,7 +74,7 @@ export class Renewals {
   }
 
   async close(): Promise<void> {
-    for (const renewal of [...this.renewals]) this.leave(renewal);
+    for (const renewal of this.renewals) this.leave(renewal);
     await this.session?.running;
   }
 
@@ -111,7 +111,7 @@ export class Renewals {
           await this.renewUntilRefused(scope);
         } catch (error) {
           if (link.signal.aborted) return;
-          for (const { listener } of [...this.renewals]) listener.onFailure(error);
+          for (const { listener } of this.renewals) listener.onFailure(error);
           await scope.sleep(pauseAfterRefusalMs);
         }
       }

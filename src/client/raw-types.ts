@@ -59,7 +59,7 @@ export interface RawLease extends RawUnaries<typeof rpc.LeaseService> {
   keepAliveOnce(id: bigint, options?: CallOptions): Promise<rpc.LeaseKeepAliveResponse>;
 }
 export interface RawMaintenance extends RawUnaries<typeof rpc.MaintenanceService> {
-  snapshot(request?: rpc.DeepPartial<rpc.SnapshotRequest>, options?: CallOptions): AsyncIterable<rpc.SnapshotResponse>;
+  snapshot(request?: rpc.SnapshotRequest, options?: CallOptions): AsyncIterable<rpc.SnapshotResponse>;
 }
 export interface RawElection extends RawUnaries<typeof election.ElectionService> {
   observe(

@@ -247,7 +247,7 @@ export interface Maintenance {
 }
 
 /** Lazy: nothing is connected before the first call, and making a client never fails for the network's sake. */
-export interface EtcdClient extends Kv<string>, AsyncDisposable {
+export interface EtcdClient extends Kv, AsyncDisposable {
   readonly leases: Leases;
   readonly cluster: Cluster;
   readonly maintenance: Maintenance;

@@ -135,7 +135,7 @@ export class WatchSession {
     this.state = "closed";
     this.closer.abort();
     this.settleStarted.reject(reason);
-    for (const waiter of [...this.progressWaiters]) waiter(undefined);
+    for (const waiter of this.progressWaiters) waiter(undefined);
     if (failure === undefined) this.inbox.end();
     else this.inbox.fail(failure);
   }
@@ -268,7 +268,7 @@ export class WatchSession {
 
   private onProgress(revision: bigint): void {
     this.progressWanted = false;
-    for (const waiter of [...this.progressWaiters]) waiter(revision);
+    for (const waiter of this.progressWaiters) waiter(revision);
   }
 
   private disconnected(): void {

@@ -1,4 +1,5 @@
 /** Reading, writing and transactions through the SDK. */
+/* oxlint-disable unicorn/no-thenable -- `then` is etcd's word for a branch; an array is no thenable */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   bytes,

@@ -1,11 +1,11 @@
 /** Watches: exact over every kind of break. */
+/* oxlint-disable unicorn/no-thenable -- `then` is etcd's word for a branch; an array is no thenable */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import {
   CompactedError,
   createClient,
   type EtcdClient,
   SlowConsumerError,
-  type Watch,
   type WatchBatch,
   type WatchEvent,
 } from "../../src/client/index.js";
@@ -24,6 +24,12 @@ async function take<T>(items: AsyncIterable<T>, count: number): Promise<T[]> {
 const keyOf = (event: WatchEvent<unknown>): string => (event.type === "put" ? event.kv.key : event.key);
 const revisionOf = (event: WatchEvent<unknown>): bigint =>
   event.type === "put" ? event.kv.modRevision : event.modRevision;
+
+/** Watchers that the server holds. */
+async function watcherCount(server: RealEtcd): Promise<number> {
+  const text = await (await fetch(`${server.endpoint}/metrics`)).text();
+  return Number(/^etcd_debugging_mvcc_watcher_total (\d+)/m.exec(text)?.[1]);
+}
 
 describe.each(targets)("watch", (target) => {
   describe.skipIf(target.missing !== undefined)(blockName("watch", target), () => {
@@ -206,14 +212,13 @@ describe.each(targets)("watch", (target) => {
     });
 
     it("ends its loops when it is closed and when the client is closed", async () => {
-      const ended = async (watch: Watch<string>): Promise<WatchBatch<string>[]> => take(watch, 1);
       const one = client.watch("end");
-      const reading = ended(one);
+      const reading = take(one, 1);
       await one.started;
       await one.close();
       expect(await reading).toEqual([]);
       const other = client.watch("end");
-      const last = ended(other);
+      const last = take(other, 1);
       await other.started;
       await client.close();
       expect(await last).toEqual([]);
@@ -239,13 +244,9 @@ describe.each(targets)("watch", (target) => {
     it("leaves no watcher on the server when 200 of them are closed", async () => {
       const watches = Array.from({ length: 200 }, (_, index) => client.watch(`count/${index}`));
       await Promise.all(watches.map((watch) => watch.started));
-      const count = async (): Promise<number> => {
-        const text = await (await fetch(`${server.endpoint}/metrics`)).text();
-        return Number(/^etcd_debugging_mvcc_watcher_total (\d+)/m.exec(text)?.[1]);
-      };
-      expect(await count()).toBe(200);
+      expect(await watcherCount(server)).toBe(200);
       await Promise.all(watches.slice(1).map((watch) => watch.close()));
-      await expect.poll(count).toBe(1);
+      await expect.poll(() => watcherCount(server)).toBe(1);
     });
   });
 });

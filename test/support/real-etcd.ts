@@ -47,12 +47,20 @@ export async function startRealEtcd(options: RealEtcdOptions = {}): Promise<Real
   const dataDir = mkdtempSync(join(tmpdir(), "litecd-real-etcd-"));
   const endpoint = `http://127.0.0.1:${clientPort}`;
   const peer = `http://127.0.0.1:${peerPort}`;
-  const flags = [
-    ...["--name", "m1", "--data-dir", dataDir, "--unsafe-no-fsync", "--logger", "zap", "--log-level", "error"],
-    ...["--listen-client-urls", endpoint, "--advertise-client-urls", endpoint],
-    ...["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", `m1=${peer}`],
-    ...(options.flags ?? []),
-  ];
+  const settings = {
+    name: "m1",
+    "data-dir": dataDir,
+    "unsafe-no-fsync": "true",
+    logger: "zap",
+    "log-level": "error",
+    "listen-client-urls": endpoint,
+    "advertise-client-urls": endpoint,
+    "listen-peer-urls": peer,
+    "initial-advertise-peer-urls": peer,
+    "initial-cluster": `m1=${peer}`,
+  };
+  const flags = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
+  flags.push(...(options.flags ?? []));
   const start = (): Promise<ChildProcess> => startProcess(join(directory, "etcd"), flags, endpoint);
   let child = await start();
   const end = async (signal: NodeJS.Signals): Promise<void> => {
