@@ -1,6 +1,12 @@
 /** A gRPC server over handlers that a test writes, on a port of its own, and a client that shows every header. */
 import { once } from "node:events";
-import { type ClientHttp2Session, connect, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http2";
+import {
+  type ClientHttp2Session,
+  connect,
+  type IncomingHttpHeaders,
+  type IncomingHttpStatusHeader,
+  type OutgoingHttpHeaders,
+} from "node:http2";
 import { createServer, type Socket } from "node:net";
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { PutRequest, PutResponse } from "../../../proto/gen/etcd/rpc.js";
@@ -59,9 +65,8 @@ export async function startRpc(services: SomeServices, options: Partial<RpcServe
 const serviceNames = ["kv", "watch", "lease", "cluster", "maintenance", "auth", "lock", "election", "health"];
 
 function withHoles(services: SomeServices): Services {
-  const entries = serviceNames.map((name) => [name, (services as Record<string, object>)[name] ?? {}]);
   // A test calls only what it brings.
-  return Object.fromEntries(entries) as unknown as Services;
+  return { ...Object.fromEntries(serviceNames.map((name) => [name, {}])), ...services } as unknown as Services;
 }
 
 /** A gRPC frame around a message. */
@@ -114,7 +119,7 @@ export async function askOn(session: ClientHttp2Session, request: RawRequest): P
     { ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers", ...headers },
     { endStream: false },
   );
-  let answered: IncomingHttpHeaders = {};
+  let answered: IncomingHttpHeaders & IncomingHttpStatusHeader = {};
   const chunks: Buffer[] = [];
   stream.on("response", (first) => (answered = { ...answered, ...first }));
   stream.on("trailers", (last: IncomingHttpHeaders) => (answered = { ...answered, ...last }));
