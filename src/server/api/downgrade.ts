@@ -48,6 +48,7 @@ function validate(deps: ApiDependencies, text: string): Version {
   if (current === undefined) throw new WireError(status.ClusterVersionUnavailable);
   const allowed = target.major === current.major && target.minor === current.minor - 1;
   if (!allowed) throw new WireError(status.InvalidDowngradeTargetVersion);
+  if (deps.replica.state.downgradeTarget() !== undefined) throw new WireError(status.DowngradeInProcess);
   return target;
 }
 

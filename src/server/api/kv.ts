@@ -11,11 +11,12 @@ import {
   validateRange,
   validateTxn,
 } from "./kv-validate.js";
-import { checkQuota, putCostBytes, txnCostBytes } from "./quota.js";
+import { putCostBytes, type Quota, txnCostBytes } from "./quota.js";
 import { rangeStream } from "./range-stream.js";
 import type { CallContext, KvHandlers } from "./types.js";
 
-export function createKv(deps: ApiDependencies): KvHandlers {
+export function createKv(dependencies: ApiDependencies, quota: Quota): KvHandlers {
+  const deps = { ...dependencies, quota };
   return {
     range: (request, context) => range(deps, request, context),
     rangeStream: (request, context) => rangeStream(deps, request, context),
@@ -38,8 +39,12 @@ async function range(
   return { header: headerAt(replica, revision), kvs: [...kvs], more, count: BigInt(count) };
 }
 
-async function put(deps: ApiDependencies, request: rpc.PutRequest, context: CallContext): Promise<rpc.PutResponse> {
-  await checkQuota(deps, putCostBytes(request), context);
+interface KvDependencies extends ApiDependencies {
+  readonly quota: Quota;
+}
+
+async function put(deps: KvDependencies, request: rpc.PutRequest, context: CallContext): Promise<rpc.PutResponse> {
+  await deps.quota.check(putCostBytes(request), context);
   validatePut(request);
   const { revision, response } = await deps.replica.propose<"put">({ $case: "put", value: request }, context);
   deps.onCall?.("put");
@@ -59,9 +64,9 @@ async function deleteRange(
   return { header: headerAt(replica, revision), deleted: BigInt(deleted), prevKvs: [...previous] };
 }
 
-async function txn(deps: ApiDependencies, request: rpc.TxnRequest, context: CallContext): Promise<rpc.TxnResponse> {
+async function txn(deps: KvDependencies, request: rpc.TxnRequest, context: CallContext): Promise<rpc.TxnResponse> {
   const { replica, limits } = deps;
-  await checkQuota(deps, txnCostBytes(request, limits.txnOpsMax), context);
+  await deps.quota.check(txnCostBytes(request, limits.txnOpsMax), context);
   validateTxn(request, limits.txnOpsMax);
   const { revision, response } = isReadOnly(request)
     ? await readTxn(deps, request, context)

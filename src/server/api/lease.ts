@@ -3,23 +3,22 @@ import type * as rpc from "../../../proto/gen/etcd/rpc.js";
 import { status, WireError } from "../../../proto/status.js";
 import type { ApiDependencies } from "./dependencies.js";
 import { headerAt, headerNow } from "./header.js";
-import { checkQuota, leaseGrantCostBytes } from "./quota.js";
+import { leaseGrantCostBytes, type Quota } from "./quota.js";
 import type { CallContext, LeaseHandlers } from "./types.js";
 
 /** Longest time to live, in seconds: about 285 years. */
 const ttlSecondsMax = 9_000_000_000n;
 
-export function createLease(deps: ApiDependencies): LeaseHandlers {
-  const { replica } = deps;
+export function createLease(deps: ApiDependencies, quota: Quota): LeaseHandlers {
   return {
-    leaseGrant: (request, context) => grant(deps, request, context),
+    leaseGrant: async (request, context) => {
+      await quota.check(leaseGrantCostBytes, context);
+      return grant(deps, request, context);
+    },
     leaseRevoke: (request, context) => revoke(deps, request, context),
     leaseKeepAlive: (requests, context) => keepAlive(deps, requests, context),
     leaseTimeToLive: async (request) => timeToLive(deps, request),
-    leaseLeases: async () => ({
-      header: headerNow(replica),
-      leases: replica.leases.ordered().map((ID) => ({ ID })),
-    }),
+    leaseLeases: async () => leases(deps),
   };
 }
 
@@ -30,7 +29,6 @@ async function grant(
   context: CallContext,
 ): Promise<rpc.LeaseGrantResponse> {
   const { replica, onCall } = deps;
-  await checkQuota(deps, leaseGrantCostBytes, context);
   if (request.TTL > ttlSecondsMax) throw new WireError(status.LeaseTTLTooLarge);
   const id = request.ID === 0n ? replica.leases.nextId() : request.ID;
   const ttlMin = BigInt(replica.leases.ttlSecondsMin);
@@ -67,14 +65,23 @@ async function* keepAlive(
   }
 }
 
+/** Only the leader knows how much time is left; a member that does not lead must not make one up. */
 function timeToLive({ replica }: ApiDependencies, request: rpc.LeaseTimeToLiveRequest): rpc.LeaseTimeToLiveResponse {
   const { ID } = request;
   const header = headerNow(replica);
   const lease = replica.state.lease(ID);
+  if (lease === undefined) return { header, ID, TTL: -1n, grantedTTL: 0n, keys: [] };
   const remainingSeconds = replica.leases.remainingSeconds(ID);
-  if (lease === undefined || remainingSeconds === undefined) {
-    return { header, ID, TTL: -1n, grantedTTL: 0n, keys: [] };
+  if (remainingSeconds === undefined) {
+    throw new WireError(replica.status().leader === undefined ? status.NoLeader : status.LeaderChanged);
   }
   const keys = request.keys ? [...replica.state.leaseKeys(ID)] : [];
   return { header, ID, TTL: BigInt(remainingSeconds), grantedTTL: BigInt(lease.ttlSeconds), keys };
+}
+
+/** By remaining time on the leader; a member that keeps no time lists what it has stored. */
+function leases({ replica }: ApiDependencies): rpc.LeaseLeasesResponse {
+  const timed = replica.leases.ordered();
+  const ids = timed.length > 0 ? timed : replica.state.leases().map(({ id }) => id);
+  return { header: headerNow(replica), leases: ids.map((ID) => ({ ID })) };
 }

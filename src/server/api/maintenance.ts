@@ -48,6 +48,7 @@ function isOneOf(names: Readonly<Record<string, number>>, value: number): boolea
 function statusNow({ replica, limits }: ApiDependencies): rpc.StatusResponse {
   const { leader, committedIndex, appliedIndex, term, learner } = replica.status();
   const { allocatedBytes, inUseBytes } = replica.state.size();
+  const target = replica.state.downgradeTarget();
   const noLeader = leader === undefined ? [status.NoLeader.message] : [];
   return {
     header: headerNow(replica),
@@ -62,7 +63,7 @@ function statusNow({ replica, limits }: ApiDependencies): rpc.StatusResponse {
     isLearner: learner,
     storageVersion,
     dbSizeQuota: BigInt(quotaBytes(limits.quotaBackendBytes)),
-    downgradeInfo: { enabled: false, targetVersion: "" },
+    downgradeInfo: { enabled: target !== undefined, targetVersion: target ?? "" },
   };
 }
 

@@ -50,20 +50,45 @@ function opCostBytes({ request }: RequestOp, depthMax: number): number {
   }
 }
 
-/** Refuses with NoSpace, and raises this member's alarm, when `costBytes` more would reach the quota. 0 always passes. */
-export async function checkQuota(deps: ApiDependencies, costBytes: number, context: CallContext): Promise<void> {
-  const { replica, limits, logger } = deps;
-  const quota = quotaBytes(limits.quotaBackendBytes);
-  if (costBytes === 0 || quota < 0) return;
-  const { allocatedBytes } = replica.state.size();
-  if (allocatedBytes + costBytes < quota) return;
-  const { memberId } = replica.status();
-  const raised = replica.state.alarms().some((alarm) => alarm.memberId === memberId && alarm.type === "NOSPACE");
-  if (!raised) {
-    logger.warn("quota exceeded, raising the NOSPACE alarm", { allocatedBytes, costBytes, quota });
-    await raiseAlarm(deps, memberId, context);
+/** How long a size that was read may be used, when what was written since would still fit. */
+const sizeAgeMsMax = 1000;
+
+/** One for all services of a server: it remembers the size of the state, which is not free to ask for. */
+export class Quota {
+  private readonly deps: ApiDependencies;
+  private readAtMs = Number.NEGATIVE_INFINITY;
+  /** The size that was read, and the costs of what was let through since. */
+  private estimateBytes = 0;
+
+  constructor(deps: ApiDependencies) {
+    this.deps = deps;
   }
-  throw new WireError(status.NoSpace);
+
+  /** Rejects with NoSpace, and raises this member's alarm, if `costBytes` more would reach the quota. 0 always passes. */
+  async check(costBytes: number, context: CallContext): Promise<void> {
+    if (costBytes === 0 || this.passes(costBytes)) return;
+    const { replica, logger } = this.deps;
+    const { memberId } = replica.status();
+    const raised = replica.state.alarms().some((alarm) => alarm.memberId === memberId && alarm.type === "NOSPACE");
+    if (!raised) {
+      logger.warn("quota exceeded, raising the NOSPACE alarm", { sizeBytes: this.estimateBytes, costBytes });
+      await raiseAlarm(this.deps, memberId, context);
+    }
+    throw new WireError(status.NoSpace);
+  }
+
+  private passes(costBytes: number): boolean {
+    const quota = quotaBytes(this.deps.limits.quotaBackendBytes);
+    if (quota < 0) return true;
+    const nowMs = this.deps.clock.monotonicMs();
+    if (nowMs - this.readAtMs > sizeAgeMsMax || this.estimateBytes + costBytes >= quota) {
+      this.estimateBytes = this.deps.replica.state.size().allocatedBytes;
+      this.readAtMs = nowMs;
+    }
+    if (this.estimateBytes + costBytes >= quota) return false;
+    this.estimateBytes += costBytes;
+    return true;
+  }
 }
 
 async function raiseAlarm({ replica, logger }: ApiDependencies, memberID: bigint, context: CallContext): Promise<void> {

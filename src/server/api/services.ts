@@ -8,12 +8,14 @@ import { createKv } from "./kv.js";
 import { createLease } from "./lease.js";
 import { createLock } from "./lock.js";
 import { createMaintenance } from "./maintenance.js";
+import { Quota } from "./quota.js";
 import type { Services } from "./types.js";
 import { createWatch } from "./watch.js";
 
 export function createServices(deps: ApiDependencies): Services {
-  const kv = createKv(deps);
-  const lease = createLease(deps);
+  const quota = new Quota(deps);
+  const kv = createKv(deps, quota);
+  const lease = createLease(deps, quota);
   const layers = { kv, lease, hub: deps.hub, clock: deps.clock };
   return {
     kv,

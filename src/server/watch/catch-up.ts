@@ -4,13 +4,14 @@
  */
 import type { Event } from "../../../proto/gen/etcd/kv.js";
 import type { RevisionChanges, StateReader } from "../state/types.js";
+import type { WatchLimits } from "./limits.js";
 import { contains, isSingleKey, type KeyText } from "./ranges.js";
 import { eventBytes, WatchedChange, type WatchOptions } from "./watcher.js";
 
-/** Most revisions in one block, and so in one message. Source: spec/server.md 1.2. */
-export const blockRevisionsMax = 1000;
-/** A message of missed events ends at the first revision that brings it here. */
-export const catchUpMessageBytesMax = 4 * 1024 * 1024;
+/** Where missed changes are read; asked anew each time, since a member may change to another state file. */
+export interface WatchSource {
+  readonly state: Pick<StateReader, "revision" | "compactRevision" | "changesSince">;
+}
 
 interface BlockChange {
   readonly revision: number;
@@ -33,28 +34,30 @@ export interface Portion {
   readonly through: number;
 }
 
-export class CatchUpReader {
-  private readonly source: { readonly state: StateReader };
-  private block: Block | undefined;
-  private compactRevision = -1;
+type BlockLimits = Pick<WatchLimits, "blockRevisionsMax" | "blockBytesMax">;
 
-  /** `source` is asked for its state at every read, because a member may change to another state file. */
-  constructor(source: { readonly state: StateReader }) {
+export class CatchUpReader {
+  private readonly source: WatchSource;
+  private readonly limits: BlockLimits;
+  private block: Block | undefined;
+
+  constructor(source: WatchSource, limits: BlockLimits) {
     this.source = source;
+    this.limits = limits;
   }
 
   /** A block that holds revision `from`; undefined if it is above the head. `from` is not compacted. */
   blockFor(from: number): Block | undefined {
     const { state } = this.source;
-    const compactRevision = state.compactRevision();
-    // Changes below the compact revision may be gone from the store, and so from what a block may offer.
-    if (compactRevision !== this.compactRevision) this.forget();
-    this.compactRevision = compactRevision;
     if (this.block !== undefined && this.block.from <= from && from <= this.block.through) return this.block;
     // The head is asked for first: a block may know more than it claims, never less.
     const head = state.revision();
     if (from > head) return undefined;
-    this.block = blockOf(from, head, state.changesSince(from, blockRevisionsMax));
+    const { blockRevisionsMax, blockBytesMax } = this.limits;
+    const revisions = state.changesSince(from, blockRevisionsMax, blockBytesMax);
+    // Whatever cut the block short, it reaches to its last revision; with none there is nothing up to the head.
+    const through = revisions.at(-1)?.revision ?? head;
+    this.block = { from, through, head: Math.max(head, through), ...sorted(revisions) };
     return this.block;
   }
 
@@ -64,8 +67,7 @@ export class CatchUpReader {
   }
 }
 
-function blockOf(from: number, head: number, revisions: readonly RevisionChanges[]): Block {
-  const last = revisions.at(-1)?.revision ?? 0;
+function sorted(revisions: readonly RevisionChanges[]): Pick<Block, "changes" | "byKey"> {
   const changes = revisions.flatMap(({ revision, changes: parts }) =>
     parts.map((change): BlockChange => ({ revision, watched: new WatchedChange(change) })),
   );
@@ -75,13 +77,19 @@ function blockOf(from: number, head: number, revisions: readonly RevisionChanges
     if (known === undefined) byKey.set(change.watched.key, [change]);
     else known.push(change);
   }
-  const full = revisions.length >= blockRevisionsMax;
-  const through = full ? last : Math.max(head, last);
-  return { from, through, head: Math.max(head, last), changes, byKey };
+  return { changes, byKey };
 }
 
-/** The events of a block for a watcher that has everything below `next`. Ends early, between revisions, if they get large. */
-export function portionOf(block: Block, options: WatchOptions, next: number): Portion {
+/** What a watcher still needs, and how much of it one message may hold. */
+export interface Need {
+  readonly options: WatchOptions;
+  /** Lowest revision that it does not have. */
+  readonly next: number;
+  readonly bytesMax: number;
+}
+
+/** The events of a block that a watcher needs. Ends early, between two revisions, if they get large. */
+export function portionOf(block: Block, { options, next, bytesMax }: Need): Portion {
   const { interval } = options;
   const candidates = isSingleKey(interval) ? (block.byKey.get(interval.start) ?? []) : block.changes;
   const events: Event[] = [];
@@ -89,7 +97,7 @@ export function portionOf(block: Block, options: WatchOptions, next: number): Po
   let revision = next - 1;
   for (const candidate of candidates) {
     if (candidate.revision < next) continue;
-    if (candidate.revision > revision && bytes >= catchUpMessageBytesMax) return { events, through: revision };
+    if (candidate.revision > revision && bytes >= bytesMax) return { events, through: revision };
     revision = candidate.revision;
     if (!contains(interval, candidate.watched.key)) continue;
     const event = candidate.watched.eventFor(options);

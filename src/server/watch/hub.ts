@@ -3,20 +3,20 @@
  * timer; its owner calls {@link WatchHub.onApplied} after every batch and {@link WatchHub.tick} now and then.
  */
 import { invariant } from "../invariant.js";
-import type { Applied, RevisionChanges, StateReader } from "../state/types.js";
-import { CatchUpReader } from "./catch-up.js";
-import { type StreamHost, type StreamLimits, WatchStream, type WatchTally } from "./stream.js";
+import type { Applied, RevisionChanges } from "../state/types.js";
+import { CatchUpReader, type WatchSource } from "./catch-up.js";
+import { defaultWatchLimits, type WatchLimits } from "./limits.js";
+import { type StreamHost, WatchStream, type WatchTally } from "./stream.js";
 import { WatchedChange, type Watcher } from "./watcher.js";
 import { WatcherIndex } from "./watcher-index.js";
 
 export interface WatchHubOptions {
-  /** Where missed revisions are read; asked anew each time, since a member may change to another state file. */
-  readonly source: { readonly state: StateReader };
+  readonly source: WatchSource;
   readonly clock: { monotonicMs(): number };
   /** Spreads the periodic progress of streams. */
   readonly random: { below(bound: number): number };
   readonly progressNotifyIntervalMs: number;
-  readonly limits?: Partial<StreamLimits>;
+  readonly limits?: Partial<WatchLimits>;
   /** Told how many events each applied batch put into streams. */
   readonly onEvents?: (count: number) => void;
 }
@@ -24,8 +24,6 @@ export interface WatchHubOptions {
 export interface WatchStats extends Readonly<WatchTally> {
   readonly streams: number;
 }
-
-const defaultLimits: StreamLimits = { queueMessagesMax: 128, queueBytesMax: 4 * 1024 * 1024 };
 
 /** Builds the hub of one member. It starts at the state's current revision. */
 export function createWatchHub(options: WatchHubOptions): WatchHub {
@@ -44,11 +42,12 @@ export class WatchHub {
   constructor(options: WatchHubOptions) {
     this.options = options;
     this.seen = options.source.state.revision();
+    const limits = { ...defaultWatchLimits, ...options.limits };
     this.host = {
       source: options.source,
       index: new WatcherIndex(),
-      reader: new CatchUpReader(options.source),
-      limits: { ...defaultLimits, ...options.limits },
+      reader: new CatchUpReader(options.source, limits),
+      limits,
       tally: { watchers: 0, slowWatchers: 0, pendingEvents: 0 },
       seenRevision: () => this.seen,
       closed: (stream) => this.streams.delete(stream),

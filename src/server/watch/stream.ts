@@ -4,17 +4,14 @@
  */
 import type { Event } from "../../../proto/gen/etcd/kv.js";
 import { invariant } from "../invariant.js";
-import type { StateReader } from "../state/types.js";
-import { type CatchUpReader, portionOf } from "./catch-up.js";
+import { type CatchUpReader, portionOf, type WatchSource } from "./catch-up.js";
+import type { WatchLimits } from "./limits.js";
 import { isEmpty } from "./ranges.js";
 import { type EventSink, eventBytes, type Watcher, type WatchOptions } from "./watcher.js";
 import type { WatcherIndex } from "./watcher-index.js";
 
 /** The id that speaks for all watchers of a stream; none may have it. */
 export const everyWatcher = -1n;
-
-/** Watchers that one catch-up step serves. Source: spec/server.md 1.2. */
-const stepWatchersMax = 512;
 
 /** Why a watcher was not made. */
 export type Refusal = "emptyRange" | "duplicateId" | "compacted";
@@ -39,19 +36,12 @@ export interface EventsMessage {
   readonly sizeBytes: number;
 }
 
-export interface StreamLimits {
-  /** Messages that wait in one stream before its watchers fall behind. */
-  readonly queueMessagesMax: number;
-  /** Bytes of events that wait in one stream; one message may pass it. */
-  readonly queueBytesMax: number;
-}
-
 /** What streams share, kept by the hub. */
 export interface StreamHost {
-  readonly source: { readonly state: StateReader };
+  readonly source: WatchSource;
   readonly index: WatcherIndex;
   readonly reader: CatchUpReader;
-  readonly limits: StreamLimits;
+  readonly limits: WatchLimits;
   readonly tally: WatchTally;
   /** Highest revision whose changes were offered to every synced watcher. */
   seenRevision(): number;
@@ -176,14 +166,19 @@ export class WatchStream implements EventSink {
    * is full. Call it when the queue is empty, again and again while {@link behind}.
    */
   catchUp(): void {
+    const { limits, reader } = this.host;
     this.cancelCompacted();
-    const waiting = [...this.behindWatchers].toSorted((a, b) => a.next - b.next).slice(0, stepWatchersMax);
+    const waiting = [...this.behindWatchers].toSorted((a, b) => a.next - b.next).slice(0, limits.stepWatchersMax);
     const oldest = waiting[0];
     if (oldest === undefined || this.full) return;
-    const block = this.host.reader.blockFor(oldest.next);
+    const block = reader.blockFor(oldest.next);
     for (const watcher of waiting) {
       if (block === undefined || watcher.next > block.through || this.full) break;
-      const { events, through } = portionOf(block, watcher.options, watcher.next);
+      const { events, through } = portionOf(block, {
+        options: watcher.options,
+        next: watcher.next,
+        bytesMax: limits.catchUpMessageBytesMax,
+      });
       watcher.next = through + 1;
       if (events.length > 0) this.pushEvents(watcher, block.head, events);
       this.place(watcher, this.headRevision());
