@@ -17,16 +17,22 @@ export interface Collectable {
   samples(labels: Labels): readonly Sample[];
 }
 
-/** A number that only grows. */
+/** A number that only grows: either counted here, or read at each scrape from whoever counts it. */
 export class Counter implements Collectable {
   value = 0;
+  private read: (() => number) | undefined;
 
   inc(by = 1): void {
     this.value += by;
   }
 
+  /** From now on the value is whatever `read` says at the moment of the scrape. */
+  readFrom(read: () => number): void {
+    this.read = read;
+  }
+
   samples(labels: Labels): readonly Sample[] {
-    return [{ suffix: "", labels, value: this.value }];
+    return [{ suffix: "", labels, value: this.read?.() ?? this.value }];
   }
 }
 
@@ -82,7 +88,7 @@ export class Histogram implements Collectable {
 }
 
 /**
- * One instrument for each combination of label values. Ask once with {@link labels} and keep what it returns:
+ * One instrument for each combination of label values. Ask once with {@link with} and keep what it returns:
  * the look-up is the only part that costs.
  */
 export class Family<Name extends string, Instrument extends Collectable> implements Collectable {
@@ -93,7 +99,7 @@ export class Family<Name extends string, Instrument extends Collectable> impleme
     this.create = create;
   }
 
-  labels(labels: Readonly<Record<Name, string>>): Instrument {
+  with(labels: Readonly<Record<Name, string>>): Instrument {
     const key = JSON.stringify(labels);
     const known = this.children.get(key);
     if (known !== undefined) return known.instrument;
