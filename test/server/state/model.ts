@@ -113,6 +113,17 @@ export class Model {
     return last !== version;
   }
 
+  /** What a finished compaction leaves in the file: rows of `rev` and of `cur`. */
+  rowsLeft(): { changes: number; keys: number } {
+    const kept = this.history.filter((version) => {
+      if (version.revision > this.compactRevision) return true;
+      const successor = this.history.find((one, at) => one.key === version.key && at > this.history.indexOf(version));
+      if (successor !== undefined && successor.revision <= this.compactRevision) return false;
+      return !version.deleted || version.revision === this.compactRevision;
+    });
+    return { changes: kept.length, keys: new Set(kept.map(({ key }) => key)).size };
+  }
+
   /** The living version of a key at a revision. */
   at(key: string, revision: number): Version | undefined {
     const version = this.history.findLast((one) => one.key === key && one.revision <= revision);

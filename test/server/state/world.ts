@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import BetterSqlite3 from "better-sqlite3";
 import {
   type Compare,
   DeleteRangeRequest,
@@ -148,6 +149,16 @@ export class World {
   /** Runs physical compaction to its end. */
   sweep(): void {
     while (this.state.compactStep());
+  }
+
+  /** Rows of a query on the state file, read through a connection of its own. */
+  rows(sql: string): unknown[] {
+    const database = new BetterSqlite3(join(this.dir, this.state.file), { readonly: true });
+    try {
+      return database.prepare(sql).raw(true).all();
+    } finally {
+      database.close();
+    }
   }
 
   /** `key=value` of a range, in the order it came. */
