@@ -91,8 +91,8 @@ export async function runChecks(health: HttpHealth, run: CheckRun, metrics: Metr
     const failed = verdict !== undefined;
     const { name } = check;
     const labels = { type: run.kind, name };
-    metrics.serverHealthcheck.with(labels).set(failed ? 0 : 1);
-    metrics.serverHealthchecks.with({ ...labels, status: failed ? "error" : "success" }).inc();
+    metrics.serverHealthcheck.labels(labels).set(failed ? 0 : 1);
+    metrics.serverHealthchecks.labels({ ...labels, status: failed ? "error" : "success" }).inc();
     results.push({ name, verdict });
   }
   return results;

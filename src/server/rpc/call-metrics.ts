@@ -76,11 +76,11 @@ export class CallMetrics {
   /** A stream broke while the server received from it. */
   countReceiveFailure(method: Method): void {
     const api = streamNames.get(method.path);
-    if (api !== undefined) this.streamFailures.with({ Type: "receive", API: api }).inc();
+    if (api !== undefined) this.streamFailures.labels({ Type: "receive", API: api }).inc();
   }
 
   private firstRequest(type: "unary" | "stream", version: string): Counter {
-    const counter = this.requests.with({ type, client_api_version: version });
+    const counter = this.requests.labels({ type, client_api_version: version });
     this.requestsBy.set(`${type} ${version}`, counter);
     return counter;
   }

@@ -88,7 +88,7 @@ export class Histogram implements Collectable {
 }
 
 /**
- * One instrument for each combination of label values. Ask once with {@link with} and keep what it returns:
+ * One instrument for each combination of label values. Ask once with {@link labels} and keep what it returns:
  * the look-up is the only part that costs.
  */
 export class Family<Name extends string, Instrument extends Collectable> implements Collectable {
@@ -99,7 +99,7 @@ export class Family<Name extends string, Instrument extends Collectable> impleme
     this.create = create;
   }
 
-  with(labels: Readonly<Record<Name, string>>): Instrument {
+  labels(labels: Readonly<Record<Name, string>>): Instrument {
     const key = JSON.stringify(labels);
     const known = this.children.get(key);
     if (known !== undefined) return known.instrument;

@@ -46,7 +46,7 @@ describe("a scrape", () => {
   it("leaves out a family that has no children, as etcd does", async () => {
     const metrics = createMetrics();
     expect(await renderMetrics(metrics.all())).not.toContain("etcd_server_id");
-    metrics.serverId.with({ server_id: "474f8fd6da73ef6f" }).set(1);
+    metrics.serverId.labels({ server_id: "474f8fd6da73ef6f" }).set(1);
     expect(await renderMetrics(metrics.all())).toContain('\netcd_server_id{server_id="474f8fd6da73ef6f"} 1\n');
   });
 
@@ -73,7 +73,7 @@ describe("a scrape", () => {
   it("shows metrics that another room brings, and escapes label values", async () => {
     const metrics = createMetrics();
     const instrument = new Family<"api", Counter>(() => new Counter());
-    instrument.with({ api: 'a"b\nc' }).inc();
+    instrument.labels({ api: 'a"b\nc' }).inc();
     metrics.add({ name: "room_total", type: "counter", help: "A room's own.", instrument });
     expect(await renderMetrics(metrics.all())).toContain('\nroom_total{api="a\\"b\\nc"} 1\n');
   });
@@ -145,11 +145,11 @@ describeWithEtcd("against a real etcd", () => {
     await using server = await startEtcd();
     const theirs = shape(await (await fetch(`http://${server.endpoint}/metrics`)).text());
     const metrics = createMetrics();
-    metrics.serverId.with({ server_id: "1" }).set(1);
-    metrics.serverVersion.with({ server_version: "3.7.0" }).set(1);
-    metrics.clusterVersion.with({ cluster_version: "3.7" }).set(1);
-    metrics.serverClientRequests.with({ type: "unary", client_api_version: "3.5" }).inc();
-    metrics.serverApplyDurationSeconds.with({ version: "v3", op: "Put", success: "true" }).observe(1);
+    metrics.serverId.labels({ server_id: "1" }).set(1);
+    metrics.serverVersion.labels({ server_version: "3.7.0" }).set(1);
+    metrics.clusterVersion.labels({ cluster_version: "3.7" }).set(1);
+    metrics.serverClientRequests.labels({ type: "unary", client_api_version: "3.5" }).inc();
+    metrics.serverApplyDurationSeconds.labels({ version: "v3", op: "Put", success: "true" }).observe(1);
     const ours = shape(await renderMetrics(metrics.all()));
     for (const [name, described] of theirs) {
       if (foreign.some((pattern) => pattern.test(name)) || name === "etcd_server_client_requests_total") continue;
