@@ -5,11 +5,13 @@
 import { join } from "node:path";
 import type { ServerConfig } from "./config/config.js";
 import { clusterIdOf, memberIdOf } from "./config/identity.js";
+import { countApplied, observeWork } from "./member-metrics.js";
 import { RaftCore } from "./raft/core.js";
 import type { RaftLimits } from "./raft/types.js";
 import { LocalReplica, type ReplicaLimits } from "./replica/replica.js";
 import { type Clock, systemClock } from "./runtime/clock.js";
 import type { Logger } from "./runtime/logger.js";
+import type { Metrics } from "./runtime/metrics.js";
 import { systemRandom } from "./runtime/random.js";
 import { openState } from "./state/state.js";
 import type { Applied, Member as MemberRecord, State } from "./state/types.js";
@@ -40,6 +42,7 @@ export interface MemberOptions {
   readonly config: ServerConfig;
   readonly logger: Logger;
   readonly onFatal: (error: unknown) => void;
+  readonly metrics?: Metrics;
 }
 
 export interface Member {
@@ -53,7 +56,7 @@ export interface Member {
 
 /** Opens the data directory, or founds a new member in it. Throws StorageRefused or StorageFailure. */
 export function openMember(options: MemberOptions): Member {
-  const { config, logger, onFatal } = options;
+  const { config, logger, onFatal, metrics } = options;
   const dataDir = join(config.dataDir, "member");
   const log = openLogStore({ dir: dataDir, bootstrap: bootstrapOf(config), unsafeNoFsync: config.unsafeNoFsync });
   const state = openStateOf(config, log, dataDir);
@@ -68,14 +71,19 @@ export function openMember(options: MemberOptions): Member {
     dataDir,
     // A cluster of one has nobody to send to.
     send: () => undefined,
-    onApplied: (batch: readonly Applied[]) => hub.onApplied(batch),
+    onApplied: (batch: readonly Applied[]) => {
+      hub.onApplied(batch);
+      if (metrics !== undefined) countApplied(metrics, batch);
+    },
     onFatal,
+    observer: metrics === undefined ? undefined : observeWork(metrics),
   });
   const hub = createWatchHub({
     source: { state: state.reader },
     clock: systemClock,
     random: systemRandom,
     progressNotifyIntervalMs: config.watchProgressNotifyIntervalMs,
+    onEvents: (count) => metrics?.debuggingMvccEventsTotal.inc(count),
   });
   const stopTicking = every(watchTickMs, () => hub.tick(systemClock.monotonicMs()));
   const close = async (): Promise<void> => {

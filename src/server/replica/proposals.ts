@@ -26,6 +26,7 @@ export class Proposals {
   /** In order of start, hence of deadline: all calls wait equally long. */
   private readonly waiting = new Map<number, Waiting>();
   private sequence = 0;
+  failedCount = 0;
   private readonly timeoutMs: number;
 
   constructor(options: { readonly timeoutMs: number }) {
@@ -62,7 +63,10 @@ export class Proposals {
   }
 
   fail(sequence: number, wireStatus: WireStatus): void {
-    this.take(sequence)?.reject(new WireError(wireStatus));
+    const call = this.take(sequence);
+    if (call === undefined) return;
+    this.failedCount += 1;
+    call.reject(new WireError(wireStatus));
   }
 
   failAll(wireStatus: WireStatus): void {

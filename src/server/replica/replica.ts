@@ -17,7 +17,7 @@ import { Maintenance } from "./maintenance.js";
 import { Proposals } from "./proposals.js";
 import { Turn } from "./turn.js";
 import type { AppliedListener, Outcome, Replica, ReplicaStatus } from "./types.js";
-import { inlineLog, inlineState } from "./workers.js";
+import { inlineLog, inlineState, type WorkObserver } from "./workers.js";
 
 export interface ReplicaLimits {
   readonly heartbeatMs: number;
@@ -28,6 +28,14 @@ export interface ReplicaLimits {
   /** Log entries kept behind what is applied, for members that lag. */
   readonly catchUpEntries: number;
   readonly compactionSleepMs: number;
+}
+
+export interface ReplicaCounts {
+  readonly pendingProposals: number;
+  readonly failedProposals: number;
+  readonly slowReads: number;
+  readonly failedReads: number;
+  readonly leaderChanges: number;
 }
 
 export interface ReplicaOptions {
@@ -42,6 +50,7 @@ export interface ReplicaOptions {
   readonly send: (messages: readonly Message[]) => void;
   readonly onApplied: AppliedListener;
   readonly onFatal: (error: unknown) => void;
+  readonly observer: WorkObserver | undefined;
 }
 
 /** Entries applied between two attempts to drop old log entries. */
@@ -59,6 +68,7 @@ export class LocalReplica implements Replica {
   /** Encoded commands that wait for a leader to be known. */
   private readonly unsent = new Map<number, Uint8Array>();
   private leaderSinceMs: number | undefined;
+  private leaderChanges = 0;
   private lastScanMs = 0;
   private cancelTick: (() => void) | undefined;
   private closed = false;
@@ -109,8 +119,19 @@ export class LocalReplica implements Replica {
     };
   }
 
-  get pendingCount(): number {
-    return this.proposals.pendingCount;
+  hasLeader(): boolean {
+    return this.options.core.leader !== undefined;
+  }
+
+  /** Numbers for metrics. */
+  counts(): ReplicaCounts {
+    return {
+      pendingProposals: this.proposals.pendingCount,
+      failedProposals: this.proposals.failedCount,
+      slowReads: this.reads.slowCount,
+      failedReads: this.reads.failedCount,
+      leaderChanges: this.leaderChanges,
+    };
   }
 
   async propose<K extends CommandResponse["kind"]>(body: CommandBody): Promise<Outcome<K>> {
@@ -139,8 +160,8 @@ export class LocalReplica implements Replica {
     const { options } = this;
     return new Turn({
       core: options.core,
-      log: inlineLog(options.log),
-      state: inlineState(options.state),
+      log: inlineLog(options.log, options),
+      state: inlineState(options.state, options),
       send: options.send,
       onTurn: () => this.reads.startRound(options.clock.monotonicMs()),
       onApplied: (batch) => this.applied(batch),
@@ -199,6 +220,7 @@ export class LocalReplica implements Replica {
     if (change.role !== "leader") this.leases.demote();
     logger.info("raft role changed", { ...change, "local-member-id": this.identity.memberId });
     if (change.leader === undefined) return;
+    this.leaderChanges += 1;
     for (const [sequence, data] of this.unsent) {
       this.unsent.delete(sequence);
       if (this.proposals.isWaiting(sequence)) this.turn.step({ kind: "propose", requestId: sequence, data });

@@ -3,6 +3,7 @@
  * without the turn noticing. Work is performed in the order it is given.
  */
 import type { Entry } from "../raft/types.js";
+import type { Clock } from "../runtime/clock.js";
 import type { Applied, State } from "../state/types.js";
 import type { LogBatch, LogStore } from "../storage/types.js";
 
@@ -16,15 +17,39 @@ export interface StateRunner {
   apply(entries: readonly Entry[], done: (applied: readonly Applied[]) => void): void;
 }
 
-export function inlineLog(store: LogStore): LogRunner {
+/** Told how long durable work took, in milliseconds; for metrics. */
+export interface WorkObserver {
+  logAppended(durationMs: number, bytes: number): void;
+  stateApplied(durationMs: number): void;
+}
+
+interface Observed {
+  readonly clock: Pick<Clock, "monotonicMs">;
+  readonly observer: WorkObserver | undefined;
+}
+
+export function inlineLog(store: LogStore, { clock, observer }: Observed): LogRunner {
   return {
     append: (batch, done) => {
+      const startedMs = clock.monotonicMs();
       store.append(batch);
+      observer?.logAppended(clock.monotonicMs() - startedMs, bytesOf(batch));
       done();
     },
   };
 }
 
-export function inlineState(state: State): StateRunner {
-  return { apply: (entries, done) => done(state.apply(entries)) };
+export function inlineState(state: State, { clock, observer }: Observed): StateRunner {
+  return {
+    apply: (entries, done) => {
+      const startedMs = clock.monotonicMs();
+      const applied = state.apply(entries);
+      observer?.stateApplied(clock.monotonicMs() - startedMs);
+      done(applied);
+    },
+  };
+}
+
+function bytesOf(batch: LogBatch): number {
+  return batch.entries.reduce((sum, { data }) => sum + data.byteLength, 0);
 }

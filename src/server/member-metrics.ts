@@ -1,0 +1,92 @@
+/** Connects the metrics to those who know the numbers: gauges are read at the scrape, counters move as things happen. */
+import { RangeRequest } from "../../proto/gen/etcd/rpc.js";
+import type { CountedCall } from "./api/dependencies.js";
+import { quotaBytes } from "./api/quota.js";
+import { serverVersion } from "./api/version.js";
+import type { ServerConfig } from "./config/config.js";
+import type { Member } from "./member.js";
+import type { WorkObserver } from "./replica/workers.js";
+import type { Metrics } from "./runtime/metrics.js";
+import type { Applied } from "./state/types.js";
+
+const secondsPerMs = 1 / 1000;
+const fromZeroByte = new Uint8Array(1);
+const everyKeyCounted = RangeRequest.fromPartial({ key: fromZeroByte, rangeEnd: fromZeroByte, countOnly: true });
+
+export function observeWork(metrics: Metrics): WorkObserver {
+  return {
+    logAppended: (durationMs, bytes) => {
+      metrics.diskWalFsyncDurationSeconds.observe(durationMs * secondsPerMs);
+      metrics.diskWalWriteDurationSeconds.observe(durationMs * secondsPerMs);
+      metrics.diskWalWriteBytes.add(bytes);
+    },
+    stateApplied: (durationMs) => metrics.diskBackendCommitDurationSeconds.observe(durationMs * secondsPerMs),
+  };
+}
+
+/** Counts what was applied, whoever asked for it. */
+export function countApplied(metrics: Metrics, batch: readonly Applied[]): void {
+  for (const { changes, leases } of batch) {
+    for (const { kind } of changes?.changes ?? []) {
+      if (kind === "put") metrics.mvccPutTotal.inc();
+      else metrics.mvccDeleteTotal.inc();
+    }
+    for (const change of leases) {
+      if (change.kind === "revoked") metrics.debuggingLeaseRevokedTotal.inc();
+      else {
+        metrics.debuggingLeaseGrantedTotal.inc();
+        metrics.debuggingLeaseTtlTotal.observe(change.ttlSeconds);
+      }
+    }
+  }
+}
+
+/** Counts calls that this member served. Puts and deletes are counted where they are applied. */
+export function countCalls(metrics: Metrics): (call: CountedCall) => void {
+  return (call) => {
+    switch (call) {
+      case "range":
+        metrics.mvccRangeTotal.inc();
+        return;
+      case "txn":
+        metrics.mvccTxnTotal.inc();
+        return;
+      case "leaseRenew":
+        metrics.debuggingLeaseRenewedTotal.inc();
+        return;
+      case "put":
+      case "deleteRange":
+      case "leaseGrant":
+      case "leaseRevoke":
+    }
+  };
+}
+
+/** Gauges that describe this member at the moment of a scrape. */
+export function readMetricsFrom(metrics: Metrics, member: Member, config: ServerConfig): void {
+  const { replica, hub } = member;
+  const { state } = replica;
+  const flag = (on: boolean): number => (on ? 1 : 0);
+  metrics.serverHasLeader.readFrom(() => flag(replica.status().leader !== undefined));
+  metrics.serverIsLeader.readFrom(() => flag(replica.status().role === "leader"));
+  metrics.serverIsLearner.readFrom(() => flag(replica.status().learner));
+  metrics.serverLeaderChangesSeen.readFrom(() => replica.counts().leaderChanges);
+  metrics.serverProposalsCommitted.readFrom(() => replica.status().committedIndex);
+  metrics.serverProposalsApplied.readFrom(() => replica.status().appliedIndex);
+  metrics.serverProposalsPending.readFrom(() => replica.counts().pendingProposals);
+  metrics.serverProposalsFailed.readFrom(() => replica.counts().failedProposals);
+  metrics.serverSlowReadIndexes.readFrom(() => replica.counts().slowReads);
+  metrics.serverReadIndexesFailed.readFrom(() => replica.counts().failedReads);
+  metrics.serverQuotaBackendBytes.set(quotaBytes(config.quotaBackendBytes));
+  metrics.serverVersion.labels({ server_version: serverVersion }).set(1);
+  metrics.serverId.labels({ server_id: replica.status().memberId.toString(16) }).set(1);
+  metrics.mvccDbTotalSizeBytes.readFrom(() => state.size().allocatedBytes);
+  metrics.mvccDbTotalSizeInUseBytes.readFrom(() => state.size().inUseBytes);
+  metrics.debuggingMvccCurrentRevision.readFrom(() => state.revision());
+  metrics.debuggingMvccCompactRevision.readFrom(() => Math.max(0, state.compactRevision()));
+  metrics.debuggingMvccKeysTotal.readFrom(() => state.range(everyKeyCounted).count);
+  metrics.debuggingMvccWatchStreamTotal.readFrom(() => hub.stats().streams);
+  metrics.debuggingMvccWatcherTotal.readFrom(() => hub.stats().watchers);
+  metrics.debuggingMvccSlowWatcherTotal.readFrom(() => hub.stats().slowWatchers);
+  metrics.debuggingMvccPendingEventsTotal.readFrom(() => hub.stats().pendingEvents);
+}
