@@ -62,11 +62,14 @@ export function countCalls(metrics: Metrics): (call: CountedCall) => void {
   };
 }
 
+function flag(on: boolean): number {
+  return on ? 1 : 0;
+}
+
 /** Gauges that describe this member at the moment of a scrape. */
 export function readMetricsFrom(metrics: Metrics, member: Member, config: ServerConfig): void {
   const { replica, hub } = member;
   const { state } = replica;
-  const flag = (on: boolean): number => (on ? 1 : 0);
   metrics.serverHasLeader.readFrom(() => flag(replica.status().leader !== undefined));
   metrics.serverIsLeader.readFrom(() => flag(replica.status().role === "leader"));
   metrics.serverIsLearner.readFrom(() => flag(replica.status().learner));
