@@ -13,6 +13,17 @@ const invariant = "src/server/invariant.ts";
 const runtime = "src/server/runtime/";
 const raftTypes = "src/server/raft/types.ts";
 
+/** Files of src/server/ itself: the faces, and what builds every room and plugs them together. They see all of the server. */
+const compositionRoot = [
+  "front-door.ts",
+  "index.ts",
+  "main.ts",
+  "member-metrics.ts",
+  "member.ts",
+  "server.ts",
+  "testing.ts",
+];
+
 export const rooms: readonly Room[] = [
   { prefix: "proto/", mayImport: [] },
 
@@ -39,14 +50,7 @@ export const rooms: readonly Room[] = [
   { prefix: "src/server/http/", mayImport: [invariant, runtime, "src/server/api/", "proto/"] },
   { prefix: "src/server/listen/", mayImport: [] },
 
-  // The composition root and the faces see every room of the server.
-  { prefix: "src/server/member.ts", mayImport: ["src/server/", "proto/"] },
-  { prefix: "src/server/member-metrics.ts", mayImport: ["src/server/", "proto/"] },
-  { prefix: "src/server/front-door.ts", mayImport: ["src/server/", "proto/"] },
-  { prefix: "src/server/server.ts", mayImport: ["src/server/", "proto/"] },
-  { prefix: "src/server/main.ts", mayImport: ["src/server/", "proto/"] },
-  { prefix: "src/server/index.ts", mayImport: ["src/server/", "proto/"] },
-  { prefix: "src/server/testing.ts", mayImport: ["src/server/", "proto/"] },
+  ...compositionRoot.map((file) => ({ prefix: `src/server/${file}`, mayImport: ["src/server/", "proto/"] })),
 ];
 
 /** Where each package may be named. A package that is not in the table may be named nowhere. */
