@@ -13,6 +13,7 @@ import type { Wiring } from "./wiring.js";
  * and an election that is nearly over is waited out.
  */
 const noLeaderPatienceMs = 600;
+const deadlineEarlyMsMax = 5;
 
 export class Effort {
   attempts = 0;
@@ -199,7 +200,9 @@ export class Effort {
       const cause: unknown = this.scope.signal.reason;
       throw new EtcdError(`${name}: given up`, { ...facts, code: "Aborted", grpcStatus: Code.CANCELLED, cause });
     }
-    if (this.scope.remainingMs() > 0) return;
+    // The transport's timer runs on another clock than ours, and may be a little early.
+    const earlyMs = error?.grpcStatus === Code.DEADLINE_EXCEEDED ? deadlineEarlyMsMax : 0;
+    if (this.scope.remainingMs() > earlyMs) return;
     if (error !== undefined && !error.sent && endpoint !== undefined) this.blame(endpoint, error);
     throw this.timedOut(name, facts, error);
   }

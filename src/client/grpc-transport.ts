@@ -1,19 +1,21 @@
 /** The transport over @grpc/grpc-js, the only file that imports it. One channel a connection, nothing shared. */
-import { readFileSync } from "node:fs";
+import type { ConnectionOptions } from "node:tls";
 import {
-  type ChannelCredentials,
+  CallCredentials,
+  ChannelCredentials,
   type ChannelOptions,
   Client,
   type ClientDuplexStream,
   type ClientReadableStream,
   connectivityState,
-  credentials,
   Metadata,
   type ServiceError,
 } from "@grpc/grpc-js";
 import { Code } from "../../proto/status.js";
 import { onAbort } from "./abort.js";
-import type { LogEntry, Pem, TlsOptions } from "./options.js";
+import { type EndpointUrl, parseEndpoint } from "./endpoint-url.js";
+import type { TlsOptions } from "./options.js";
+import { handshakeOptions, secure, secureContextOf } from "./tls.js";
 import {
   type Connection,
   type ConnectionSettings,
@@ -42,10 +44,10 @@ class GrpcConnection implements Connection {
   private client: Client;
 
   constructor(endpoint: string, settings: ConnectionSettings) {
-    const { target, secure } = parseEndpoint(endpoint, settings.tls !== undefined);
-    this.target = target;
-    this.credentials = secure ? secureCredentials(settings.tls ?? {}, settings.log) : credentials.createInsecure();
-    this.options = channelOptions(settings, secure);
+    const url = parseEndpoint(endpoint, settings.tls !== undefined);
+    this.target = url.target;
+    this.credentials = credentialsFor(url, settings);
+    this.options = channelOptions(settings, url.secure);
     this.requestBytesMax = settings.requestBytesMax;
     this.client = this.dial();
   }
@@ -249,48 +251,44 @@ function channelOptions(settings: ConnectionSettings, secure: boolean): ChannelO
     ...(keepAlive === false
       ? {}
       : { "grpc.keepalive_time_ms": keepAlive.timeMs, "grpc.keepalive_timeout_ms": keepAlive.timeoutMs }),
-    ...(secure && tls?.serverName !== undefined
-      ? { "grpc.ssl_target_name_override": tls.serverName, "grpc.default_authority": tls.serverName }
-      : {}),
+    ...(secure && tls?.serverName !== undefined ? { "grpc.default_authority": tls.serverName } : {}),
   };
 }
 
-/** Without a scheme, TLS is used if TLS options were given. Throws a TypeError for a scheme nobody knows. */
-export function parseEndpoint(endpoint: string, tlsGiven: boolean): { target: string; secure: boolean } {
-  const match = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/i.exec(endpoint);
-  const [, scheme = "", rest = ""] = match ?? /^(unixs?):(.*)$/.exec(endpoint) ?? ["", "", endpoint];
-  switch (scheme.toLowerCase()) {
-    case "":
-      return { target: rest, secure: tlsGiven };
-    case "http":
-      return { target: hostOf(rest), secure: false };
-    case "https":
-      return { target: hostOf(rest), secure: true };
-    case "unix":
-      return { target: `unix:${rest}`, secure: false };
-    case "unixs":
-      return { target: `unix:${rest}`, secure: true };
+type Connector = ReturnType<ChannelCredentials["_createSecureConnector"]>;
+
+/** TLS by our own handshake: grpc-js would ask for an address as if it were a name, and Node warns about that. */
+class TlsCredentials extends ChannelCredentials {
+  private readonly handshake: ConnectionOptions;
+
+  constructor(tls: TlsOptions, host: string) {
+    super();
+    this.handshake = handshakeOptions(tls, secureContextOf(tls), host);
   }
-  throw new TypeError(`endpoint ${JSON.stringify(endpoint)}: scheme ${JSON.stringify(scheme)} is not known`);
+
+  override _isSecure(): boolean {
+    return true;
+  }
+
+  override _equals(other: ChannelCredentials): boolean {
+    return this === other;
+  }
+
+  override _createSecureConnector(_target: unknown, _options: unknown, calls?: CallCredentials): Connector {
+    return {
+      connect: async (socket) => ({ socket: await secure(socket, this.handshake), secure: true }),
+      waitForReady: () => Promise.resolve(),
+      getCallCredentials: () => calls ?? CallCredentials.createEmpty(),
+      destroy: () => {},
+    };
+  }
 }
 
-function hostOf(authorityAndPath: string): string {
-  return authorityAndPath.replace(/\/.*$/, "");
-}
-
-function secureCredentials(tls: TlsOptions, log: (entry: LogEntry) => void): ChannelCredentials {
-  const skip = tls.insecureSkipVerify === true;
-  if (skip) log({ level: "warn", message: "TLS: the server's certificate is not verified" });
-  return credentials.createSsl(
-    pemBytes(tls.ca),
-    pemBytes(tls.key),
-    pemBytes(tls.cert),
-    skip ? { rejectUnauthorized: false } : {},
-  );
-}
-
-function pemBytes(pem: Pem | undefined): Buffer | null {
-  if (pem === undefined) return null;
-  if (typeof pem === "string") return Buffer.from(pem);
-  return pem instanceof Uint8Array ? Buffer.from(pem) : readFileSync(pem.file);
+function credentialsFor(endpoint: EndpointUrl, settings: ConnectionSettings): ChannelCredentials {
+  if (!endpoint.secure) return ChannelCredentials.createInsecure();
+  const tls = settings.tls ?? {};
+  if (tls.insecureSkipVerify === true) {
+    settings.log({ level: "warn", message: "TLS: the server's certificate is not verified" });
+  }
+  return new TlsCredentials(tls, endpoint.host);
 }

@@ -17,7 +17,7 @@ export interface MonotonicClock {
 }
 
 export interface TlsOptions {
-  /** Roots to trust; the system's if absent. */
+  /** Roots to trust; the ones Node trusts if absent. */
   readonly ca?: Pem;
   readonly cert?: Pem;
   readonly key?: Pem;

@@ -1,6 +1,8 @@
 /** Starts a real etcd of one member on free ports in a temporary directory, for tests that compare with it. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
+import * as http from "node:http";
+import * as https from "node:https";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,6 +19,8 @@ export const realEtcdMissing: string | undefined =
 export interface RealEtcdOptions {
   /** More flags for etcd, such as `--max-request-bytes=20000000`. */
   readonly flags?: readonly string[];
+  /** Serve TLS with a certificate that etcd makes for itself; `certificateFile` is then what to trust. */
+  readonly tls?: "self-signed";
 }
 
 export interface CommandResult {
@@ -29,6 +33,8 @@ export interface RealEtcd extends AsyncDisposable {
   /** `http://127.0.0.1:port` */
   readonly endpoint: string;
   readonly dataDir: string;
+  /** The certificate of a server with TLS, in PEM. */
+  readonly certificateFile: string;
   /** Runs etcdctl against this member. Never rejects for a bad exit code. */
   etcdctl(args: readonly string[], options?: { readonly input?: string }): Promise<CommandResult>;
   /** Ends it with SIGTERM and removes its files. */
@@ -45,7 +51,8 @@ export async function startRealEtcd(options: RealEtcdOptions = {}): Promise<Real
   const directory = realEtcdDirectory;
   const [clientPort, peerPort] = [await freePort(), await freePort()];
   const dataDir = mkdtempSync(join(tmpdir(), "litecd-real-etcd-"));
-  const endpoint = `http://127.0.0.1:${clientPort}`;
+  const scheme = options.tls === undefined ? "http" : "https";
+  const endpoint = `${scheme}://127.0.0.1:${clientPort}`;
   const peer = `http://127.0.0.1:${peerPort}`;
   const settings = {
     name: "m1",
@@ -60,7 +67,7 @@ export async function startRealEtcd(options: RealEtcdOptions = {}): Promise<Real
     "initial-cluster": `m1=${peer}`,
   };
   const flags = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
-  flags.push(...(options.flags ?? []));
+  flags.push(...(options.tls === undefined ? [] : ["--auto-tls"]), ...(options.flags ?? []));
   const start = (): Promise<ChildProcess> => startProcess(join(directory, "etcd"), flags, endpoint);
   let child = await start();
   const end = async (signal: NodeJS.Signals): Promise<void> => {
@@ -77,6 +84,7 @@ export async function startRealEtcd(options: RealEtcdOptions = {}): Promise<Real
   return {
     endpoint,
     dataDir,
+    certificateFile: join(dataDir, "fixtures", "client", "cert.pem"),
     etcdctl: (args, { input } = {}) => run(join(directory, "etcdctl"), ["--endpoints", endpoint, ...args], input),
     stop,
     kill: () => end("SIGKILL"),
@@ -105,13 +113,18 @@ async function startProcess(file: string, flags: readonly string[], endpoint: st
   return child;
 }
 
-async function healthy(endpoint: string): Promise<boolean> {
-  try {
-    const reply = await fetch(`${endpoint}/health`);
-    return (await reply.text()).includes('"true"');
-  } catch {
-    return false;
-  }
+function healthy(endpoint: string): Promise<boolean> {
+  const get = endpoint.startsWith("https:") ? https.get : http.get;
+  return new Promise((resolve) => {
+    const request = get(`${endpoint}/health`, { rejectUnauthorized: false, agent: false }, (reply) => {
+      let text = "";
+      reply.on("data", (chunk: Buffer) => {
+        text += chunk.toString();
+      });
+      reply.on("end", () => resolve(text.includes('"true"')));
+    });
+    request.on("error", () => resolve(false));
+  });
 }
 
 function run(file: string, args: readonly string[], input = ""): Promise<CommandResult> {
