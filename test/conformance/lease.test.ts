@@ -6,80 +6,86 @@ import { conformance } from "./harness.js";
 import { headerOf } from "./words.js";
 
 const TTL_MAX = 9_000_000_000n;
+/** etcd's own ticks, on which the smallest TTL is 2 s. */
+const DEFAULT_TICKS = { "heartbeat-interval": "100", "election-timeout": "1000" };
 const ID_MAX = 2n ** 63n - 1n;
 
-conformance("Lease grant", (test) => {
-  test("without an id the server picks a positive one", async (t) => {
-    const { ID, TTL, error } = await t.client.leaseGrant({ TTL: 60 });
-    expect(ID).toBeGreaterThan(0n);
-    expect({ TTL, error }).toEqual({ TTL: 60n, error: "" });
-    await t.client.leaseRevoke({ ID });
-  });
-
-  test("ids the server picks are all different", async (t) => {
-    const ids = await Promise.all(Array.from({ length: 50 }, () => t.grant()));
-    expect(new Set(ids).size).toBe(50);
-  });
-
-  for (const id of [1n, 0x1234_5678_9abcn, ID_MAX, -1n, -77n, -(2n ** 63n)]) {
-    test(`the id ${id} is used as given`, async (t) => {
-      const { ID } = await t.client.leaseGrant({ TTL: 60, ID: id });
-      expect(ID).toBe(id);
-      expect(await t.client.leaseTimeToLive({ ID: id })).toMatchObject({ ID: id, grantedTTL: 60n });
-      await t.client.leaseRevoke({ ID: id });
-      expect((await t.client.leaseTimeToLive({ ID: id })).TTL).toBe(-1n);
-    });
-  }
-
-  for (const asked of [1n, 0n, -1n, -(2n ** 63n)]) {
-    test(`a TTL of ${asked} becomes the minimum of 2 s`, async (t) => {
-      const { ID, TTL } = await t.client.leaseGrant({ TTL: asked });
-      expect(TTL).toBe(2n);
-      expect((await t.client.leaseTimeToLive({ ID })).grantedTTL).toBe(2n);
+conformance(
+  "Lease grant",
+  (test) => {
+    test("without an id the server picks a positive one", async (t) => {
+      const { ID, TTL, error } = await t.client.leaseGrant({ TTL: 60 });
+      expect(ID).toBeGreaterThan(0n);
+      expect({ TTL, error }).toEqual({ TTL: 60n, error: "" });
       await t.client.leaseRevoke({ ID });
     });
-  }
 
-  test("the largest TTL is granted, one more is refused", async (t) => {
-    const { ID, TTL } = await t.client.leaseGrant({ TTL: TTL_MAX });
-    expect(TTL).toBe(TTL_MAX);
-    await t.client.leaseRevoke({ ID });
-    await t.rejects(t.client.leaseGrant({ TTL: TTL_MAX + 1n }), status.LeaseTTLTooLarge);
-    await t.rejects(t.client.leaseGrant({ TTL: ID_MAX }), status.LeaseTTLTooLarge);
-  });
+    test("ids the server picks are all different", async (t) => {
+      const ids = await Promise.all(Array.from({ length: 50 }, () => t.grant()));
+      expect(new Set(ids).size).toBe(50);
+    });
 
-  test("an id in use is refused", async (t) => {
-    const ID = await t.grant();
-    await t.rejects(t.client.leaseGrant({ TTL: 60, ID }), status.LeaseExist);
-    expect((await t.client.leaseTimeToLive({ ID })).grantedTTL).toBe(600n);
-  });
+    for (const id of [1n, 0x1234_5678_9abcn, ID_MAX, -1n, -77n, -(2n ** 63n)]) {
+      test(`the id ${id} is used as given`, async (t) => {
+        const { ID } = await t.client.leaseGrant({ TTL: 60, ID: id });
+        expect(ID).toBe(id);
+        expect(await t.client.leaseTimeToLive({ ID: id })).toMatchObject({ ID: id, grantedTTL: 60n });
+        await t.client.leaseRevoke({ ID: id });
+        expect((await t.client.leaseTimeToLive({ ID: id })).TTL).toBe(-1n);
+      });
+    }
 
-  test("a TTL that is too large is complained about before the id", async (t) => {
-    const ID = await t.grant();
-    await t.rejects(t.client.leaseGrant({ TTL: TTL_MAX + 1n, ID }), status.LeaseTTLTooLarge);
-  });
+    for (const asked of [1n, 0n, -1n, -(2n ** 63n)]) {
+      test(`a TTL of ${asked} becomes the minimum of 2 s`, async (t) => {
+        const { ID, TTL } = await t.client.leaseGrant({ TTL: asked });
+        expect(TTL).toBe(2n);
+        expect((await t.client.leaseTimeToLive({ ID })).grantedTTL).toBe(2n);
+        await t.client.leaseRevoke({ ID });
+      });
+    }
 
-  test("an id may be granted again after it was revoked", async (t) => {
-    const ID = await t.grant(600n, 4711n);
-    await t.client.leaseRevoke({ ID });
-    expect((await t.client.leaseGrant({ TTL: 60, ID })).TTL).toBe(60n);
-  });
+    test("the largest TTL is granted, one more is refused", async (t) => {
+      const { ID, TTL } = await t.client.leaseGrant({ TTL: TTL_MAX });
+      expect(TTL).toBe(TTL_MAX);
+      await t.client.leaseRevoke({ ID });
+      await t.rejects(t.client.leaseGrant({ TTL: TTL_MAX + 1n }), status.LeaseTTLTooLarge);
+      await t.rejects(t.client.leaseGrant({ TTL: ID_MAX }), status.LeaseTTLTooLarge);
+    });
 
-  test("granting takes no revision", async (t) => {
-    const response = await t.client.leaseGrant({ TTL: 60 });
-    expect(headerOf(response).revision).toBe(t.base);
-    await t.client.leaseRevoke({ ID: response.ID });
-  });
+    test("an id in use is refused", async (t) => {
+      const ID = await t.grant();
+      await t.rejects(t.client.leaseGrant({ TTL: 60, ID }), status.LeaseExist);
+      expect((await t.client.leaseTimeToLive({ ID })).grantedTTL).toBe(600n);
+    });
 
-  test(
-    "the minimum follows the election timeout: 3000 ms over 200 ms ticks make 5 s",
-    async (t) => {
-      expect((await t.client.leaseGrant({ TTL: 1 })).TTL).toBe(5n);
-      expect((await t.client.leaseGrant({ TTL: 6 })).TTL).toBe(6n);
-    },
-    { fresh: { "election-timeout": "3000", "heartbeat-interval": "200" } },
-  );
-});
+    test("a TTL that is too large is complained about before the id", async (t) => {
+      const ID = await t.grant();
+      await t.rejects(t.client.leaseGrant({ TTL: TTL_MAX + 1n, ID }), status.LeaseTTLTooLarge);
+    });
+
+    test("an id may be granted again after it was revoked", async (t) => {
+      const ID = await t.grant(600n, 4711n);
+      await t.client.leaseRevoke({ ID });
+      expect((await t.client.leaseGrant({ TTL: 60, ID })).TTL).toBe(60n);
+    });
+
+    test("granting takes no revision", async (t) => {
+      const response = await t.client.leaseGrant({ TTL: 60 });
+      expect(headerOf(response).revision).toBe(t.base);
+      await t.client.leaseRevoke({ ID: response.ID });
+    });
+
+    test(
+      "the minimum follows the election timeout: 3000 ms over 200 ms ticks make 5 s",
+      async (t) => {
+        expect((await t.client.leaseGrant({ TTL: 1 })).TTL).toBe(5n);
+        expect((await t.client.leaseGrant({ TTL: 6 })).TTL).toBe(6n);
+      },
+      { fresh: { "election-timeout": "3000", "heartbeat-interval": "200" } },
+    );
+  },
+  DEFAULT_TICKS,
+);
 
 conformance("Lease revoke", (test) => {
   test("deletes every key of the lease in one revision", async (t) => {
