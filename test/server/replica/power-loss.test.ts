@@ -28,12 +28,13 @@ interface Acknowledged {
   readonly revision: number;
 }
 
+function rethrow(error: unknown): never {
+  throw error;
+}
+
 async function startIn(dataDir: string, catchUpEntries = 5000): Promise<Member> {
   const config = { ...defaultConfig(), dataDir, snapshotCatchUpEntries: catchUpEntries };
-  const fail = (error: unknown) => {
-    throw error;
-  };
-  const member = openMember({ config, logger: silentLogger, onFatal: fail });
+  const member = openMember({ config, logger: silentLogger, onFatal: rethrow });
   member.replica.start();
   await member.replica.linearizableRead();
   return member;
