@@ -3,8 +3,11 @@
  * LITECD_CONFORMANCE_TARGETS (comma list of "in-process", "process", "etcd") chooses among them.
  */
 
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import type { ServerConfig } from "../../src/server/config/config.js";
+import { defaultConfig, parseConfig } from "../../src/server/config/parse-config.js";
+import { startTestServer } from "../../src/server/testing.js";
 import { etcdIn, litecd, Member, type Program } from "./member.js";
 import { realEtcdDirectory } from "./real-etcd.js";
 
@@ -32,12 +35,19 @@ const inProcess: Target = {
   name: "in-process",
   isEtcd35: false,
   unavailable: undefined,
-  async start(flags = {}) {
-    const path = "../../src/server/testing.js";
-    const testing = (await import(path)) as { startTestServer(options: { flags: Flags }): Promise<TargetServer> };
-    return testing.startTestServer({ flags });
-  },
+  start: (flags = {}) => startTestServer({ config: configOf(flags) }),
 };
+
+/** What these flags change in a server's config. */
+function configOf(flags: Flags): Partial<ServerConfig> {
+  const parsed = parseConfig({ argv: words(flags), env: {}, readFile: (path) => readFileSync(path, "utf8") });
+  if (parsed.kind !== "config") throw new Error(`no config comes from ${words(flags).join(" ")}`);
+  const plain = new Map<string, unknown>(Object.entries(defaultConfig()));
+  const changed = Object.entries(parsed.config).filter(
+    ([name, value]) => JSON.stringify(value) !== JSON.stringify(plain.get(name)),
+  );
+  return Object.fromEntries(changed);
+}
 
 const ourProcess: Target = {
   name: "process",
