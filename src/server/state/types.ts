@@ -6,7 +6,7 @@
 import type { KeyValue } from "../../../proto/gen/etcd/kv.js";
 import type { RangeRequest, TxnRequest } from "../../../proto/gen/etcd/rpc.js";
 import type { Command } from "../../../proto/gen/internal/command.js";
-import type { Code, WireStatus } from "../../../proto/status.js";
+import type { WireStatus } from "../../../proto/status.js";
 import type { Entry } from "../raft/types.js";
 import type { StateSize } from "../storage/types.js";
 
@@ -154,5 +154,3 @@ export interface State extends Machine {
   switchFile(file: string, commit: () => void): void;
   close(): void;
 }
-
-export type { Code };
