@@ -124,36 +124,35 @@ export class Progress {
     this.window.freeTo(index);
     if (old) return;
     if (this.state === "probe" || (this.state === "snapshot" && this.match >= firstIndex - 1)) {
-      this.#enter("replicate");
+      this.#enter("replicate", this.match + 1);
     }
   }
 
-  /** An append after `index` was rejected; `retry` is where the logs may meet. Old rejections change nothing. */
-  rejected(index: number, retry: number): void {
+  /**
+   * An append after `index` was rejected; `retry` is where the logs may meet, `firstIndex` the leader's own. If that is
+   * compacted, only a snapshot can help. Old rejections change nothing.
+   */
+  rejected(index: number, retry: number, firstIndex: number): void {
     if (this.state === "snapshot" || index <= this.match) return;
     if (this.state === "replicate") {
-      this.probe();
+      this.probe(this.match + 1);
       return;
     }
     if (index !== this.next - 1) return;
-    this.next = Math.max(Math.min(index, retry + 1), this.match + 1);
-    this.probing = false;
+    const next = Math.max(Math.min(index, retry + 1), this.match + 1);
+    if (next < firstIndex) this.#enter("snapshot", this.match + 1);
+    else this.probe(next);
+  }
+
+  /** Back to one message at a time, asking for `next`. */
+  probe(next: number): void {
+    this.#enter("probe", next);
     this.toldCommit = Math.min(this.toldCommit, this.match);
   }
 
-  /** Back to one message at a time, from the last entry known to match. */
-  probe(): void {
-    this.#enter("probe");
-    this.toldCommit = Math.min(this.toldCommit, this.match);
-  }
-
-  awaitSnapshot(): void {
-    this.#enter("snapshot");
-  }
-
-  #enter(state: ProgressState): void {
+  #enter(state: ProgressState, next: number): void {
     this.state = state;
-    this.next = this.match + 1;
+    this.next = next;
     this.probing = false;
     this.nudged = false;
     this.window.clear();

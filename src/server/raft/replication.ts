@@ -17,7 +17,7 @@ export function onAppendReply(state: RaftState, reply: AppendReply): void {
   peer.active = true;
   if (reply.rejected) {
     const retry = state.log.lastNotNewer({ index: reply.hintIndex, term: reply.hintTerm });
-    peer.rejected(reply.index, retry);
+    peer.rejected(reply.index, retry, state.log.firstIndex);
     return;
   }
   invariant(reply.index <= state.log.lastIndex, "a peer acknowledged what we never sent", {
@@ -41,7 +41,7 @@ export function onHeartbeatReply(state: RaftState, reply: HeartbeatReply): void 
 /** Messages to a peer were dropped: what is in flight is probably lost, so look where the logs meet. */
 export function onPeerUnreachable(state: RaftState, id: MemberId): void {
   const peer = state.peers.get(id);
-  if (peer?.state === "replicate") peer.probe();
+  if (peer?.state === "replicate") peer.probe(peer.match + 1);
 }
 
 /**
@@ -61,12 +61,14 @@ export function sendAppends(state: RaftState): void {
 
 function sendTo(state: RaftState, id: MemberId, peer: Progress): void {
   const { log } = state;
+  if (peer.state === "snapshot") return;
+  // What comes next may be compacted, yet the peer may hold it: ask from the first entry we have before giving up.
+  if (peer.next < log.firstIndex) peer.probe(log.firstIndex);
   if (peer.state === "probe") {
     if (peer.open) sendAppend(state, id, peer);
     return;
   }
-  while (peer.open && peer.next <= log.lastIndex) if (!sendAppend(state, id, peer)) return;
-  if (peer.state !== "replicate") return;
+  while (peer.open && peer.next <= log.lastIndex) sendAppend(state, id, peer);
   if (peer.nudged || (peer.open && isCommitNews(state, peer))) sendAppend(state, id, peer);
 }
 
@@ -76,15 +78,11 @@ function isCommitNews(state: RaftState, peer: Progress): boolean {
 }
 
 /** Sends one append from `peer.next` on; without entries if none are left or the window is full. */
-function sendAppend(state: RaftState, to: MemberId, peer: Progress): boolean {
+function sendAppend(state: RaftState, to: MemberId, peer: Progress): void {
   const { log } = state;
   const previousIndex = peer.next - 1;
   const previousTerm = log.term(previousIndex);
-  if (previousTerm === undefined) {
-    // What the peer needs is compacted. A peer that is down gets no snapshot; it is probed again when it answers.
-    if (peer.active) peer.awaitSnapshot();
-    return false;
-  }
+  invariant(previousTerm !== undefined, "an append would follow an entry we do not have", { to, previousIndex });
   const range = { from: peer.next, to: log.lastIndex };
   const entries =
     peer.open && range.from <= range.to ? log.slice(range, state.config.limits.messageBytesMax) : noEntries;
@@ -102,7 +100,6 @@ function sendAppend(state: RaftState, to: MemberId, peer: Progress): boolean {
   });
   peer.toldCommit = Math.max(peer.toldCommit, Math.min(commit, last));
   peer.sent(last, log.bytesBetween(previousIndex, last));
-  return true;
 }
 
 function matches(state: RaftState): number[] {
