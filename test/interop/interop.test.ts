@@ -35,6 +35,14 @@ function original(story: Story): Promise<readonly Exchange[]> {
   return played;
 }
 
+/** litectl prints what etcdctl 3.7 prints; these are the places in our stories where that of 3.5 was shorter. */
+function asEtcdctl35({ stdout, ...rest }: Exchange): Exchange {
+  const older = stdout
+    .replace(/("Created":\w+),"CancelReason":""/g, "$1")
+    .replace(/(Finished defragmenting etcd member\[.*?\])\. took \S+/g, "$1");
+  return { ...rest, stdout: older };
+}
+
 const title = etcdDirectory === undefined ? "interop (skipped: LITECD_TEST_ETCD is not set)" : "interop";
 
 describe.skipIf(etcdDirectory === undefined).each(stories)(`${title}: $name`, (story) => {
@@ -47,7 +55,8 @@ describe.skipIf(etcdDirectory === undefined).each(stories)(`${title}: $name`, (s
     expect(await play(story, { tool: etcdctl, server: litecd })).toEqual(await original(story));
   });
 
-  it.skipIf(story.etcdctlOnly)("goes the same between litectl and etcd", { timeout: storyMsMax }, async () => {
-    expect(await play(story, { tool: litectl, server: etcd })).toEqual(await original(story));
+  it("goes the same between litectl and etcd", { timeout: storyMsMax }, async () => {
+    const told = await play(story, { tool: litectl, server: etcd });
+    expect(told.map(asEtcdctl35)).toEqual(await original(story));
   });
 });

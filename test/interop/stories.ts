@@ -7,8 +7,6 @@ export interface Story {
   readonly name: string;
   /** Texts that the transcript holds if the story went as it should, whoever plays it. */
   readonly shows: readonly string[];
-  /** Commands of this story that litectl does not have yet. */
-  readonly etcdctlOnly?: true;
   play(session: Session, directory: string): Promise<void>;
 }
 
@@ -148,7 +146,6 @@ const snapshot: Story = {
 const locking: Story = {
   name: "lock",
   shows: ["held", "exit of the command"],
-  etcdctlOnly: true,
   async play(session) {
     const holder = session.start(["lock", "resource"]);
     await holder.says("resource/");
@@ -164,7 +161,6 @@ const locking: Story = {
 const electing: Story = {
   name: "elect",
   shows: ["first candidate", "second candidate"],
-  etcdctlOnly: true,
   async play(session) {
     const first = session.start(["elect", "office", "first candidate"]);
     await first.says("first candidate\n");
