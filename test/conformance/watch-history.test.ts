@@ -135,34 +135,57 @@ conformance("Watch batches", (test) => {
 conformance("Watch fragments", (test) => {
   const value = "x".repeat(700_000);
 
-  async function fourRevisionsOfTwo(t: Context): Promise<void> {
-    for (let turn = 0; turn < 4; turn += 1) {
+  /** Two keys of 0.7 MB put twice: with prev_kv the second revision is 2.8 MB, more than a message may be. */
+  async function twoRevisionsOfTwo(t: Context): Promise<void> {
+    for (let turn = 0; turn < 2; turn += 1) {
       await t.client.txn({ success: [putOp(t.key("a"), value), putOp(t.key("b"), value)] });
     }
   }
 
-  test("without fragment a large history is one large message", async (t) => {
-    await fourRevisionsOfTwo(t);
-    const watch = await t.watch({ startRevision: t.base + 1n });
+  test("without fragment a large revision is one large message", async (t) => {
+    await twoRevisionsOfTwo(t);
+    const watch = await t.watch({ startRevision: t.base + 2n, prevKv: true });
     const message = await watch.next();
-    expect(message.events).toHaveLength(8);
+    expect(revisions(t, [message])).toEqual([2, 2]);
+    expect(message.events.map(({ prevKv }) => prevKv?.value.length)).toEqual([700_000, 700_000]);
     expect(message.fragment).toBe(false);
   });
 
   test("with fragment it comes in pieces, all but the last marked, under one id and header", async (t) => {
-    await fourRevisionsOfTwo(t);
-    const watch = await t.watch({ startRevision: t.base + 1n, fragment: true, watchId: 3 });
+    await twoRevisionsOfTwo(t);
+    const watch = await t.watch({ startRevision: t.base + 2n, prevKv: true, fragment: true, watchId: 3 });
     const pieces: WatchResponse[] = [];
     do pieces.push(await watch.next());
     while (pieces.at(-1)?.fragment === true);
     expect(pieces.length).toBeGreaterThan(1);
-    expect(revisions(t, pieces)).toEqual([1, 1, 2, 2, 3, 3, 4, 4]);
+    expect(revisions(t, pieces)).toEqual([2, 2]);
     expect(new Set(pieces.map(({ watchId }) => watchId))).toEqual(new Set([3n]));
     for (const piece of pieces) expect(piece.header).toEqual(pieces[0]?.header);
   });
 
+  test("a live event is cut the same way", async (t) => {
+    const watch = await t.watch({ prevKv: true, fragment: true });
+    await twoRevisionsOfTwo(t);
+    expect(await watch.next()).toMatchObject({ fragment: false, events: { length: 2 } });
+    expect(await watch.next()).toMatchObject({ fragment: true, events: { length: 1 } });
+    expect(await watch.next()).toMatchObject({ fragment: false, events: { length: 1 } });
+  });
+
+  test("a large history without fragment: no revision is split, no message marked", async (t) => {
+    for (let turn = 0; turn < 3; turn += 1) await twoRevisionsOfTwo(t);
+    const watch = await t.watch({ startRevision: t.base + 1n });
+    const seen: number[] = [];
+    while (seen.length < 12) {
+      const message = await watch.next();
+      expect(message.fragment).toBe(false);
+      expect(message.events.length % 2).toBe(0);
+      seen.push(...revisions(t, [message]));
+    }
+    expect(seen).toEqual([1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]);
+  });
+
   test("no piece of several events reaches the limit", async (t) => {
-    await fourRevisionsOfTwo(t);
+    for (let turn = 0; turn < 2; turn += 1) await twoRevisionsOfTwo(t);
     const watch = await t.watch({ startRevision: t.base + 1n, fragment: true });
     let left = 8;
     while (left > 0) {
