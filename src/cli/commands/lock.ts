@@ -32,7 +32,7 @@ export default class Lock extends BaseCommand<typeof flags> {
     const signal = interruption();
     const queue = new QueuePlace(session.raw, name, lease);
     const place = await queue.reachFront(new Uint8Array(), signal);
-    if (command.length > 0) return whileRunning(queue, place, command);
+    if (command.length > 0) return await whileRunning(queue, place, command);
     await show(session, place);
     const end = await Promise.race([aborted(signal), lease.lost]);
     if (end !== "interrupted") throw new Failure(ExitCode.Error, "session expired");

@@ -41,8 +41,13 @@ export function errorText(error: unknown): string {
   if (error.grpcStatus === Code.DEADLINE_EXCEEDED || error.code === "TimedOut" || error.code === "ConnectFailed") {
     return deadlineText;
   }
-  const text = error.serverMessage === "" ? error.message : error.serverMessage;
+  const text = error.serverMessage === "" ? ownWords(error) : error.serverMessage;
   return `rpc error: code = ${codeNames[error.grpcStatus] ?? error.grpcStatus} desc = ${text}`;
+}
+
+/** What the transport said, without the endpoint that our own message puts before it. */
+function ownWords(error: Error): string {
+  return error.cause instanceof Error ? error.cause.message : error.message;
 }
 
 /** The reason behind a deadline, if the client knows more than that time ran out. */

@@ -21,7 +21,7 @@ export default class UserGet extends BaseCommand<typeof flags> {
     await using session = await this.connect(detail ? "roleGet" : "userGet");
     const { auth } = session.raw;
     const response = await auth.userGet({ name: user }, withoutLimit);
-    if (!detail) return session.print({ kind: "userGet", response, user });
+    if (!detail) return await session.print({ kind: "userGet", response, user });
     // Text and records alternate whatever the format: a transcript of the real tool holds it.
     await writeOut(`User: ${user}\n`);
     for (const role of response.roles) {
