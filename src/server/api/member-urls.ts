@@ -1,7 +1,7 @@
 /** Which peer URLs a member may have (spec/server.md 6.1). Whatever else reached the log would be a lasting outage. */
 import { status, WireError } from "../../../proto/status.js";
 
-const hostAndPort = /^(?:\[[0-9a-fA-F:.%]+\]|[^\s/:@?#[\]]*):(\d{1,5})$/;
+const hostAndPort = /^(?:\[[0-9a-fA-F:.%]+\]|[^\s\p{Cc}/:@?#[\]%]*):(\d{1,5})$/u;
 
 /** Trims the URLs and throws MemberBadURLs unless there is at least one and each is fit to be dialed. */
 export function validPeerUrls(urls: readonly string[]): readonly string[] {
