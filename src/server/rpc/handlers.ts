@@ -119,8 +119,9 @@ class DuplexReceiver implements Receiver {
   }
 
   end(where: "between messages" | "within a message"): void {
-    if (where === "between messages") this.inbox.end();
-    else this.call.abort({ code: Code.INTERNAL, message: "unexpected EOF" });
+    if (where === "within a message") return this.call.abort({ code: Code.INTERNAL, message: "unexpected EOF" });
+    // A connection that breaks looks at first like a caller that is done; a turn later it is known.
+    setImmediate(() => this.inbox.end());
   }
 
   abort(reason: WireError): void {
