@@ -93,3 +93,9 @@ export function readMetricsFrom(metrics: Metrics, member: Member, config: Server
   metrics.debuggingMvccSlowWatcherTotal.readFrom(() => hub.stats().slowWatchers);
   metrics.debuggingMvccPendingEventsTotal.readFrom(() => hub.stats().pendingEvents);
 }
+
+/** To be called once the cluster has agreed on a version, x.y.z; etcd's label is x.y. */
+export function showClusterVersion(metrics: Metrics, version: string): void {
+  const [major, minor] = version.split(".");
+  metrics.clusterVersion.labels({ cluster_version: `${major}.${minor}` }).set(1);
+}

@@ -8,7 +8,7 @@ import { clusterVersionAtStart } from "./api/version.js";
 import type { ServerConfig } from "./config/config.js";
 import { type FrontDoor, openFrontDoor } from "./front-door.js";
 import { type Member, openMember } from "./member.js";
-import { countCalls, readMetricsFrom } from "./member-metrics.js";
+import { countCalls, readMetricsFrom, showClusterVersion } from "./member-metrics.js";
 import type { Logger } from "./runtime/logger.js";
 import { createMetrics } from "./runtime/metrics.js";
 
@@ -38,7 +38,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     const door = await openFrontDoor({ ...options, member, services, metrics });
     try {
       member.replica.start();
-      await publish(member, config, door);
+      showClusterVersion(metrics, await publish(member, config, door));
     } catch (error) {
       await door.close();
       throw error;
@@ -64,8 +64,8 @@ function running(member: Member, door: FrontDoor): RunningServer {
   };
 }
 
-/** Makes this member's name and client URLs known through the log; a new cluster also settles its version. */
-async function publish({ replica }: Member, config: ServerConfig, door: FrontDoor): Promise<void> {
+/** Makes this member's name and client URLs known through the log. Resolves to the cluster's version, set if it is new. */
+async function publish({ replica }: Member, config: ServerConfig, door: FrontDoor): Promise<string> {
   const { memberId } = replica.status();
   await replica.linearizableRead();
   const known = replica.state.members().find(({ id }) => id === memberId);
@@ -74,9 +74,10 @@ async function publish({ replica }: Member, config: ServerConfig, door: FrontDoo
     const value = { id: memberId, name: config.name, clientUrls: [...clientUrls] };
     await replica.propose({ $case: "memberPublish", value });
   }
-  if (replica.state.clusterVersion() === undefined) {
-    await replica.propose({ $case: "clusterVersionSet", value: { version: clusterVersionAtStart } });
-  }
+  const version = replica.state.clusterVersion();
+  if (version !== undefined) return version;
+  await replica.propose({ $case: "clusterVersionSet", value: { version: clusterVersionAtStart } });
+  return clusterVersionAtStart;
 }
 
 function apiLimits(config: ServerConfig): ApiLimits {
