@@ -8,7 +8,8 @@ export interface PasswordLogin {
 export class Credentials {
   private readonly auth: PasswordAuth | TokenAuth | undefined;
   private readonly login: PasswordLogin;
-  private current: Promise<string> | undefined;
+  private held: string | undefined;
+  private fetching: Promise<string> | undefined;
 
   /** `login` is the Authenticate call; it must not itself ask for a token. */
   constructor(auth: PasswordAuth | TokenAuth | undefined, login: PasswordLogin) {
@@ -22,24 +23,23 @@ export class Credentials {
     return "username" in this.auth || typeof this.auth.token === "function";
   }
 
-  /** The token to send, or undefined without authentication. Rejects as the login does; the next call tries again. */
-  async token(): Promise<string | undefined> {
-    if (this.auth === undefined) return undefined;
-    const asked = (this.current ??= this.fetch(this.auth));
-    try {
-      return await asked;
-    } catch (error) {
-      if (this.current === asked) this.current = undefined;
-      throw error;
-    }
+  /** The token to send, or undefined without authentication; a promise while there is none to send yet. */
+  token(): string | undefined | Promise<string> {
+    return this.auth === undefined ? undefined : (this.held ?? this.fetchOnce(this.auth));
   }
 
-  /** Drops a token that was refused. Calls that were refused together drop it once. */
-  async drop(refused: string | undefined): Promise<void> {
-    const asked = this.current;
-    if (asked === undefined) return;
-    const held = await asked.catch(() => refused);
-    if (held === refused && this.current === asked) this.current = undefined;
+  /** Forgets a token that was refused, unless another has taken its place. */
+  drop(refused: string | undefined): void {
+    if (this.held === refused) this.held = undefined;
+  }
+
+  /** One login for all who wait. Rejects as the login does; the next call tries again. */
+  private async fetchOnce(auth: PasswordAuth | TokenAuth): Promise<string> {
+    this.fetching ??= this.fetch(auth).finally(() => {
+      this.fetching = undefined;
+    });
+    this.held = await this.fetching;
+    return this.held;
   }
 
   private async fetch(auth: PasswordAuth | TokenAuth): Promise<string> {

@@ -45,15 +45,20 @@ export class Effort {
   }
 
   /** The token of the last attempt was refused: the next one gets another. */
-  async dropToken(): Promise<void> {
-    await this.wiring.credentials.drop(this.token);
+  dropToken(): void {
+    this.wiring.credentials.drop(this.token);
   }
 
   /** The endpoint to try now. */
   async choose(): Promise<Endpoint> {
     this.checkBounds();
     const target = this.options.target ?? "any";
-    const leader = await this.wiring.leaderFor(target, this.method.kind);
+    const news = this.wiring.leaderNews(target, this.method.kind);
+    if (news !== undefined) {
+      await this.scope.within(news);
+      this.checkBounds();
+    }
+    const leader = this.wiring.leaderFor(target, this.method.kind);
     return this.wiring.endpoints.pick({ target, leader, avoid: this.avoid });
   }
 
@@ -63,7 +68,8 @@ export class Effort {
     this.inFlight = false;
     const connection = endpoint.connection(channel);
     if (!connection.isReady()) await this.connect(connection);
-    this.token = await this.wiring.token(this.method.path);
+    const token = this.wiring.token(this.method.path);
+    this.token = token instanceof Promise ? await this.scope.within(token) : token;
     this.checkBounds();
     this.inFlight = true;
     this.sentAtMs = this.wiring.settings.clock.now();
@@ -120,14 +126,14 @@ export class Effort {
     });
   }
 
-  private async apply({ remedy }: Judgement, endpoint: Endpoint): Promise<boolean> {
+  private async apply({ remedy, code }: Judgement, endpoint: Endpoint): Promise<boolean> {
     switch (remedy) {
       case "stop":
         return false;
       case "refresh":
         if (this.refreshed) return false;
         this.refreshed = true;
-        await this.dropToken();
+        this.dropToken();
         return true;
       case "no-leader": {
         const nowMs = this.wiring.settings.clock.now();
@@ -140,6 +146,7 @@ export class Effort {
         await this.scope.sleep(backoffMs(this.wiring.settings.retry, this.attempts));
         return true;
       case "elsewhere":
+        if (code === "NotLeader") this.wiring.leader.forget();
         await this.elsewhere(endpoint);
         return true;
     }
@@ -147,7 +154,6 @@ export class Effort {
 
   /** Other endpoints are tried at once; when all have failed, a pause comes before the next round. */
   private async elsewhere(endpoint: Endpoint): Promise<void> {
-    if (this.wiring.leader.leader === endpoint.memberId) this.wiring.leader.forget();
     this.avoid.add(endpoint);
     const others = this.wiring.endpoints.all().some((other) => !this.avoid.has(other));
     const fixed = typeof this.options.target === "object";
@@ -177,6 +183,7 @@ export class Effort {
 
   private blame(endpoint: Endpoint, error: TransportError): void {
     endpoint.failure = { atMs: this.wiring.settings.clock.now(), message: error.message };
+    this.wiring.leader.lose(endpoint.memberId);
   }
 
   /** Throws if the client was closed, the caller gave up, or time ran out. */

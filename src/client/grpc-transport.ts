@@ -47,7 +47,7 @@ class GrpcConnection implements Connection {
     const url = parseEndpoint(endpoint, settings.tls !== undefined);
     this.target = url.target;
     this.credentials = credentialsFor(url, settings);
-    this.options = channelOptions(settings, url.secure);
+    this.options = channelOptions(settings, url);
     this.requestBytesMax = settings.requestBytesMax;
     this.client = this.dial();
   }
@@ -238,7 +238,7 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function channelOptions(settings: ConnectionSettings, secure: boolean): ChannelOptions {
+function channelOptions(settings: ConnectionSettings, url: EndpointUrl): ChannelOptions {
   const { keepAlive, tls } = settings;
   return {
     "grpc.max_receive_message_length": -1,
@@ -251,7 +251,7 @@ function channelOptions(settings: ConnectionSettings, secure: boolean): ChannelO
     ...(keepAlive === false
       ? {}
       : { "grpc.keepalive_time_ms": keepAlive.timeMs, "grpc.keepalive_timeout_ms": keepAlive.timeoutMs }),
-    ...(secure && tls?.serverName !== undefined ? { "grpc.default_authority": tls.serverName } : {}),
+    ...(url.secure && tls?.serverName !== undefined ? { "grpc.default_authority": tls.serverName } : {}),
   };
 }
 

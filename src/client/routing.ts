@@ -12,6 +12,8 @@ export interface LeaderHint {
 
 export class LeaderTracker {
   private known: LeaderHint | undefined;
+  /** A leader whose connection broke: others may believe in it for an election timeout more. */
+  private lost: LeaderHint | undefined;
   private termMax = 0n;
   private asking: Promise<void> | undefined;
 
@@ -26,14 +28,33 @@ export class LeaderTracker {
     this.seeTerm(header.raftTerm);
   }
 
-  /** What a Status reply says of the leader; 0n is no leader. */
-  learn(hint: LeaderHint): void {
-    this.seeTerm(hint.term);
-    if (hint.memberId !== 0n && hint.term >= this.termMax) this.known = hint;
+  /** True while a leader was lost and no successor is known. */
+  get awaitsSuccessor(): boolean {
+    return this.lost !== undefined;
   }
 
+  /** What a member's Status reply says of the leader; 0n is no leader. A lost one has to speak for itself. */
+  learn(hint: LeaderHint, saidBy: bigint): void {
+    this.seeTerm(hint.term);
+    if (hint.memberId === 0n || hint.term < this.termMax) return;
+    const { lost } = this;
+    const stale = lost?.memberId === hint.memberId && lost.term === hint.term && saidBy !== hint.memberId;
+    if (stale) return;
+    this.known = hint;
+    this.lost = undefined;
+  }
+
+  /** The member behind a connection that broke. */
+  lose(memberId: bigint | undefined): void {
+    if (this.known === undefined || this.known.memberId !== memberId) return;
+    this.lost = this.known;
+    this.known = undefined;
+  }
+
+  /** Whoever was lost or known is no longer of interest. */
   forget(): void {
     this.known = undefined;
+    this.lost = undefined;
   }
 
   /** Asks once for all who wait; `ask` reports what it finds through `learn` and does not reject. */

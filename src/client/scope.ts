@@ -1,6 +1,9 @@
 /** The bounds of one call: its deadline on a monotonic clock and the signals that may end it. */
-import { type LinkedSignal, linkSignals, sleep } from "./abort.js";
+import { type LinkedSignal, linkSignals, onAbort, sleep } from "./abort.js";
 import type { MonotonicClock } from "./options.js";
+
+/** Timers count no further. */
+const timerMsMax = 2 ** 31 - 1;
 
 /** Time for a call. One that is endless survives any number of failures that another attempt may mend. */
 export interface Patience {
@@ -29,6 +32,31 @@ export class CallScope {
   /** Milliseconds left; Infinity without a deadline, never negative. */
   remainingMs(): number {
     return Math.max(0, this.timeoutMs - (this.clock.now() - this.startedMs));
+  }
+
+  /** Waits for the promise, but no longer than the call may take; then undefined. Rejects as the promise does. */
+  within<T>(promise: Promise<T>): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined;
+      let undo: (() => void) | undefined;
+      const settle = (act: () => void): void => {
+        clearTimeout(timer);
+        undo?.();
+        act();
+      };
+      const give = (): void => settle(() => resolve(undefined));
+      // Timers may be early by a fraction of a millisecond, and count no further than three weeks; the clock decides.
+      const arm = (): void => {
+        if (this.remainingMs() === 0) give();
+        else timer = setTimeout(arm, Math.min(this.remainingMs(), timerMsMax));
+      };
+      arm();
+      undo = onAbort(this.signal, give);
+      promise.then(
+        (value) => settle(() => resolve(value)),
+        (error: unknown) => settle(() => reject(error)),
+      );
+    });
   }
 
   async sleep(ms: number): Promise<void> {

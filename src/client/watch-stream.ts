@@ -211,8 +211,7 @@ export class WatchSession {
       for await (const response of joinFragments(stream)) {
         clearTimeout(watchdog);
         onAnswer(response);
-        if (response.canceled)
-          return this.tokenRefusedBy(response) ? await this.renewToken(effort) : this.over(response);
+        if (response.canceled) return this.tokenRefusedBy(response) ? this.renewToken(effort) : this.over(response);
         this.accept(response, bookmark, stream);
         if (this.options.overflow !== "error") await this.inbox.room(effort.signal);
       }
@@ -260,9 +259,9 @@ export class WatchSession {
   }
 
   /** Once; a second refusal in a row is the answer. */
-  private async renewToken(effort: Effort): Promise<"again"> {
+  private renewToken(effort: Effort): "again" {
     this.tokenRefused = true;
-    await effort.dropToken();
+    effort.dropToken();
     return "again";
   }
 

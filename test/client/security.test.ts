@@ -8,6 +8,8 @@ import { blockName, targets } from "./targets.js";
 
 const root = { username: "root", password: "secret" };
 
+const guest = { username: "guest", password: (): Promise<string> => Promise.resolve("guest") };
+
 /** Authenticate calls that the server has served. */
 async function loginCount(server: RealEtcd): Promise<number> {
   const text = await (await fetch(`${server.endpoint}/metrics`)).text();
@@ -83,8 +85,7 @@ describe.each(targets)("security", (target) => {
     });
 
     it("says that a permission is missing, for calls and for watches", async () => {
-      const password = (): Promise<string> => Promise.resolve("guest");
-      await using client = createClient({ endpoints: server.endpoint, auth: { username: "guest", password } });
+      await using client = createClient({ endpoints: server.endpoint, auth: guest });
       await expect(client.put("x", "1")).rejects.toMatchObject({
         code: "PermissionDenied",
         grpcStatus: 7,

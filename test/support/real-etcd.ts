@@ -37,7 +37,7 @@ export interface RealEtcd extends AsyncDisposable {
   readonly certificateFile: string;
   /** Runs etcdctl against this member. Never rejects for a bad exit code. */
   etcdctl(args: readonly string[], options?: { readonly input?: string }): Promise<CommandResult>;
-  /** Ends it with SIGTERM and removes its files. */
+  /** Ends it and removes its files. */
   stop(): Promise<void>;
   /** Ends it with SIGKILL; the files stay. */
   kill(): Promise<void>;
@@ -45,17 +45,41 @@ export interface RealEtcd extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
-/** Ready to serve when it resolves. The caller stops it. */
+interface MemberPlan {
+  readonly name: string;
+  readonly clientPort: number;
+  readonly peerPort: number;
+}
+
+/** One member, ready to serve when it resolves. The caller stops it. */
 export async function startRealEtcd(options: RealEtcdOptions = {}): Promise<RealEtcd> {
+  const [member] = await startRealCluster(1, options);
+  if (member === undefined) throw new Error("no member was started");
+  return member;
+}
+
+/** Members `m1` to `m<size>` of one cluster, ready to serve when it resolves. The caller stops each. */
+export async function startRealCluster(size: number, options: RealEtcdOptions = {}): Promise<RealEtcd[]> {
   if (realEtcdDirectory === undefined) throw new Error("LITECD_TEST_ETCD is not set");
   const directory = realEtcdDirectory;
-  const [clientPort, peerPort] = [await freePort(), await freePort()];
+  const plans: MemberPlan[] = [];
+  for (let number = 1; number <= size; number++) {
+    plans.push({ name: `m${number}`, clientPort: await freePort(), peerPort: await freePort() });
+  }
+  const initialCluster = plans.map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`).join(",");
+  return Promise.all(plans.map((plan) => startMember(directory, { plan, initialCluster, options })));
+}
+
+async function startMember(
+  directory: string,
+  { plan, initialCluster, options }: { plan: MemberPlan; initialCluster: string; options: RealEtcdOptions },
+): Promise<RealEtcd> {
   const dataDir = mkdtempSync(join(tmpdir(), "litecd-real-etcd-"));
   const scheme = options.tls === undefined ? "http" : "https";
-  const endpoint = `${scheme}://127.0.0.1:${clientPort}`;
-  const peer = `http://127.0.0.1:${peerPort}`;
+  const endpoint = `${scheme}://127.0.0.1:${plan.clientPort}`;
+  const peer = `http://127.0.0.1:${plan.peerPort}`;
   const settings = {
-    name: "m1",
+    name: plan.name,
     "data-dir": dataDir,
     "unsafe-no-fsync": "true",
     logger: "zap",
@@ -64,21 +88,15 @@ export async function startRealEtcd(options: RealEtcdOptions = {}): Promise<Real
     "advertise-client-urls": endpoint,
     "listen-peer-urls": peer,
     "initial-advertise-peer-urls": peer,
-    "initial-cluster": `m1=${peer}`,
+    "initial-cluster": initialCluster,
   };
   const flags = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
   flags.push(...(options.tls === undefined ? [] : ["--auto-tls"]), ...(options.flags ?? []));
   const start = (): Promise<ChildProcess> => startProcess(join(directory, "etcd"), flags, endpoint);
   let child = await start();
-  const end = async (signal: NodeJS.Signals): Promise<void> => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise((resolve) => child.once("exit", resolve));
-    child.kill(signal);
-    await gone;
-  };
   const stop = async (): Promise<void> => {
     // etcd holds open streams for 7 s after SIGTERM; its files are about to go, so nothing is owed to them.
-    await end("SIGKILL");
+    await end(child);
     rmSync(dataDir, { recursive: true, force: true });
   };
   return {
@@ -87,17 +105,28 @@ export async function startRealEtcd(options: RealEtcdOptions = {}): Promise<Real
     certificateFile: join(dataDir, "fixtures", "client", "cert.pem"),
     etcdctl: (args, { input } = {}) => run(join(directory, "etcdctl"), ["--endpoints", endpoint, ...args], input),
     stop,
-    kill: () => end("SIGKILL"),
+    kill: () => end(child),
     restart: async () => {
-      await end("SIGKILL");
+      await end(child);
       child = await start();
     },
     [Symbol.asyncDispose]: stop,
   };
 }
 
+/** By SIGKILL; resolves when it is gone. */
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGKILL");
+  await gone;
+}
+
 async function startProcess(file: string, flags: readonly string[], endpoint: string): Promise<ChildProcess> {
   const child = spawn(file, flags, { stdio: ["ignore", "ignore", "pipe"] });
+  const killAtExit = (): void => void child.kill("SIGKILL");
+  process.once("exit", killAtExit);
+  child.once("exit", () => process.removeListener("exit", killAtExit));
   let log = "";
   child.stderr?.on("data", (chunk: Buffer) => {
     log += chunk.toString();

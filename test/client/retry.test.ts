@@ -1,0 +1,225 @@
+/** The retry matrix, through a client whose transport does as it is told. */
+import { describe, expect, it } from "vitest";
+import { Code, type StatusName, status } from "../../proto/status.js";
+import { type ClientOptions, createClient, type EtcdError } from "../../src/client/index.js";
+import type { Connection, Duplex, Method, Transport, WireCall } from "../../src/client/transport.js";
+import { TransportError } from "../../src/client/transport.js";
+
+/** What one attempt meets. */
+type Fate = "ok" | { readonly grpcStatus: number; readonly message: string; readonly sent?: boolean } | "hang";
+
+interface Attempt {
+  readonly endpoint: string;
+  readonly path: string;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** A transport that meets each attempt with the next fate, and with "ok" when there is none left. */
+class ScriptedTransport implements Transport {
+  readonly attempts: Attempt[] = [];
+  private readonly fates: Fate[];
+
+  constructor(fates: readonly Fate[]) {
+    this.fates = [...fates];
+  }
+
+  connect(endpoint: string): Connection {
+    return {
+      isReady: () => true,
+      ready: () => Promise.resolve(),
+      unary: (method, _request, call) => this.answer(endpoint, method, call),
+      serverStream: () => never(),
+      duplex: <Req, Res>(): Duplex<Req, Res> => never(),
+      close: () => {},
+    };
+  }
+
+  private async answer<Req, Res>(endpoint: string, method: Method<Req, Res>, call: WireCall): Promise<Res> {
+    this.attempts.push({ endpoint, path: method.path, metadata: call.metadata });
+    const fate = this.fates.shift() ?? "ok";
+    if (fate === "ok") return method.decode(Buffer.alloc(0));
+    if (fate === "hang") {
+      await new Promise<void>((resolve) => call.signal?.addEventListener("abort", () => resolve()));
+      throw new TransportError("Call cancelled", { grpcStatus: Code.CANCELLED, sent: true });
+    }
+    throw new TransportError(fate.message, { grpcStatus: fate.grpcStatus, sent: fate.sent ?? true });
+  }
+}
+
+function never(): never {
+  throw new Error("this test opens no stream");
+}
+
+const refusal = (name: StatusName): Fate => ({ grpcStatus: status[name].code, message: status[name].message });
+const dropped: Fate = { grpcStatus: Code.UNAVAILABLE, message: "Connection dropped" };
+
+function scripted(fates: readonly Fate[], options: Partial<ClientOptions> = {}) {
+  const transport = new ScriptedTransport(fates);
+  const client = createClient({ endpoints: ["a", "b"], routing: "spread", transport, ...options });
+  return { transport, client };
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<EtcdError> {
+  return promise.then(
+    () => {
+      throw new Error("the call went well");
+    },
+    (error: unknown) => error as EtcdError,
+  );
+}
+
+describe("a write", () => {
+  it.each<[string, Fate]>([
+    ["it never left", { grpcStatus: Code.UNAVAILABLE, message: "No connection established", sent: false }],
+    ["the member knew no leader", refusal("NoLeader")],
+    ["the server had too many requests", refusal("TooManyRequests")],
+    ["the member is a learner", refusal("NotSupportedForLearner")],
+    ["3.5 says so with another code", { grpcStatus: Code.UNAVAILABLE, message: status.NotSupportedForLearner.message }],
+  ])("is repeated when %s", async (_why, fate) => {
+    const { transport, client } = scripted([fate]);
+    await client.put("k", "v");
+    expect(transport.attempts).toHaveLength(2);
+  });
+
+  it.each<[StatusName]>([
+    ["Stopped"],
+    ["Timeout"],
+    ["TimeoutDueToLeaderFail"],
+    ["TimeoutDueToConnectionLost"],
+    ["LeaderChanged"],
+    ["RaftProposalDropped"],
+    ["Canceled"],
+    ["ContextDeadlineExceeded"],
+    ["Corrupt"],
+  ])("is not repeated after %s, and its outcome is unknown", async (name) => {
+    const { transport, client } = scripted([refusal(name)]);
+    expect(await failureOf(client.put("k", "v"))).toMatchObject({
+      code: name,
+      outcome: "unknown",
+      attempts: 1,
+      serverMessage: status[name].message,
+    });
+    expect(transport.attempts).toHaveLength(1);
+  });
+
+  it.each<[string, Fate]>([
+    ["a dropped connection", dropped],
+    ["a CANCELLED nobody asked for", { grpcStatus: Code.CANCELLED, message: "Call cancelled" }],
+    ["a DEADLINE_EXCEEDED ahead of time", { grpcStatus: Code.DEADLINE_EXCEEDED, message: "too slow" }],
+    ["a broken stream", { grpcStatus: Code.INTERNAL, message: "Received RST_STREAM with code 2" }],
+    ["a transport out of breath", { grpcStatus: Code.RESOURCE_EXHAUSTED, message: "Bandwidth exhausted" }],
+    ["words nobody knows", { grpcStatus: Code.UNKNOWN, message: "something else" }],
+  ])("is not repeated after %s, and its outcome is unknown", async (_what, fate) => {
+    const { transport, client } = scripted([fate]);
+    expect(await failureOf(client.put("k", "v"))).toMatchObject({ outcome: "unknown", attempts: 1 });
+    expect(transport.attempts).toHaveLength(1);
+  });
+
+  it.each<[StatusName]>([
+    ["EmptyKey"],
+    ["NoSpace"],
+    ["LeaseNotFound"],
+    ["PermissionDenied"],
+    ["TooManyOps"],
+    ["RequestTooLarge"],
+    ["Unhealthy"],
+    ["InvalidAuthToken"],
+  ])("is refused for good by %s", async (name) => {
+    const { transport, client } = scripted([refusal(name)]);
+    expect(await failureOf(client.put("k", "v"))).toMatchObject({
+      code: name,
+      outcome: "not-applied",
+      retryable: false,
+    });
+    expect(transport.attempts).toHaveLength(1);
+  });
+
+  it("is repeated after anything that may pass if the caller vouches for it", async () => {
+    const { transport, client } = scripted([dropped, refusal("LeaderChanged"), refusal("Timeout")]);
+    await client.put("k", "v", { retry: "idempotent" });
+    expect(transport.attempts).toHaveLength(4);
+  });
+
+  it("stays unknown when a later attempt is refused", async () => {
+    const { client } = scripted([dropped, refusal("NoSpace")]);
+    expect(await failureOf(client.put("k", "v", { retry: "idempotent" }))).toMatchObject({
+      code: "NoSpace",
+      outcome: "unknown",
+      attempts: 2,
+    });
+  });
+
+  it("fails fast when every member says that there is no leader", async () => {
+    const { client } = scripted(Array.from({ length: 200 }, () => refusal("NoLeader")));
+    const startMs = performance.now();
+    expect(await failureOf(client.put("k", "v"))).toMatchObject({ code: "NoLeader", outcome: "not-applied" });
+    expect(performance.now() - startMs).toBeLessThan(2_000);
+  });
+
+  it("asks for a leader, which a read does not", async () => {
+    const { transport, client } = scripted([]);
+    await client.put("k", "v");
+    await client.get("k");
+    await client.put("k", "v", { requireLeader: false });
+    expect(transport.attempts.map(({ metadata }) => metadata["hasleader"])).toEqual(["true", undefined, undefined]);
+    expect(transport.attempts[0]?.metadata["client-api-version"]).toBe("3.7");
+  });
+});
+
+describe("a read", () => {
+  it("is repeated elsewhere after whatever may pass", async () => {
+    const passing: Fate[] = [dropped, refusal("LeaderChanged"), refusal("Timeout"), refusal("Stopped")];
+    const { transport, client } = scripted(passing);
+    await client.get("k");
+    expect(
+      transport.attempts
+        .map(({ endpoint }) => endpoint)
+        .slice(0, 2)
+        .toSorted(),
+    ).toEqual(["a", "b"]);
+    expect(transport.attempts).toHaveLength(5);
+  });
+
+  it("is not repeated if the caller does not want it", async () => {
+    const { transport, client } = scripted([dropped]);
+    expect(await failureOf(client.get("k", { retry: "none" }))).toMatchObject({ outcome: "not-applied", attempts: 1 });
+    expect(transport.attempts).toHaveLength(1);
+  });
+
+  it("gives up at its deadline with what it knows", async () => {
+    const { client } = scripted(Array.from({ length: 200 }, () => dropped));
+    const error = await failureOf(client.get("k", { timeoutMs: 150 }));
+    expect(error).toMatchObject({ code: "TimedOut", grpcStatus: 4, outcome: "not-applied", retryable: true });
+    expect(error.message).toContain("a: Connection dropped");
+    expect(error.message).toContain("b: Connection dropped");
+  });
+
+  it("stops after as many attempts as the policy allows", async () => {
+    const { transport, client } = scripted(
+      Array.from({ length: 200 }, () => dropped),
+      { retry: { maxAttempts: 3 } },
+    );
+    expect(await failureOf(client.get("k"))).toMatchObject({ code: "ConnectionLost", attempts: 3 });
+    expect(transport.attempts).toHaveLength(3);
+  });
+});
+
+describe("a token", () => {
+  it("is asked for once more when it is refused, and then never again", async () => {
+    let asked = 0;
+    const token = (): string => `t${++asked}`;
+    const refused = [refusal("InvalidAuthToken"), refusal("AuthOldRevision")];
+    const { transport, client } = scripted(refused, { auth: { token } });
+    expect(await failureOf(client.put("k", "v"))).toMatchObject({ code: "AuthOldRevision", outcome: "not-applied" });
+    await client.put("k", "v");
+    expect(transport.attempts.map(({ metadata }) => metadata["token"])).toEqual(["t1", "t2", "t2"]);
+  });
+
+  it("is not waited for longer than the call may take", async () => {
+    const { client } = scripted([], { auth: { token: () => new Promise<string>(() => {}) } });
+    expect(await failureOf(client.put("k", "v", { timeoutMs: 50 }))).toMatchObject({
+      code: "ConnectFailed",
+      outcome: "not-applied",
+    });
+  });
+});
