@@ -208,3 +208,19 @@ conformance("Compaction of a store that never was", (test) => {
     { fresh: true },
   );
 });
+
+conformance("Compaction by itself", (test) => {
+  test(
+    "periodic: what is older than the retention goes, the present stays",
+    async (t) => {
+      await t.put("a", "old");
+      await t.put("a", "new");
+      await t.eventually(async () => {
+        await t.rejects(t.get("a", { revision: t.base + 1n }), status.Compacted);
+      });
+      expect(t.facts((await t.get("a", { revision: t.base + 2n })).kvs[0])?.value).toBe("new");
+      expect(await t.revision()).toBe(t.base + 2n);
+    },
+    { fresh: { "auto-compaction-mode": "periodic", "auto-compaction-retention": "1s" } },
+  );
+});

@@ -1,5 +1,6 @@
 /** Conformance: what the gRPC door answers to requests that no client library would send. */
 
+import { connect, constants } from "node:http2";
 import { createConnection } from "node:net";
 import { gzipSync } from "node:zlib";
 import { expect } from "vitest";
@@ -197,6 +198,36 @@ conformance("gRPC door: messages", (test) => {
       await alive(t);
     });
   }
+});
+
+/** Pings an idle connection without a pause; resolves with what the server says when it closes it. */
+function pingUntilClosed(endpoint: string): Promise<{ code: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const session = connect(`http://${endpoint}`);
+    let count = 0;
+    const ping = (): void => {
+      count += 1;
+      if (count > 20) reject(new Error("20 pings were answered"));
+      else if (!session.destroyed) session.ping((error) => (error === null ? ping() : undefined));
+    };
+    session.once("goaway", (code, _, data) => {
+      resolve({ code, text: Buffer.from(data ?? []).toString() });
+      session.destroy();
+    });
+    session.on("error", () => undefined);
+    session.once("connect", ping);
+  });
+}
+
+conformance("gRPC door: keepalive", (test) => {
+  test("too many pings on an idle connection end it with ENHANCE_YOUR_CALM", async (t) => {
+    const { NGHTTP2_ENHANCE_YOUR_CALM } = constants;
+    expect(await pingUntilClosed(t.server.endpoint)).toEqual({
+      code: NGHTTP2_ENHANCE_YOUR_CALM,
+      text: "too_many_pings",
+    });
+    await alive(t);
+  });
 });
 
 conformance("gRPC door: metadata", (test) => {

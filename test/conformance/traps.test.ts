@@ -4,6 +4,7 @@ import { expect } from "vitest";
 import { Code, status } from "../../proto/status.js";
 import type { Context } from "./context.js";
 import { conformance } from "./harness.js";
+import { grpcCall } from "./http2-call.js";
 import { bytes, compare, deleteOp, FROM_KEY, type Op, putOp, rangeOp, txnOp } from "./words.js";
 
 async function alive(t: Context): Promise<void> {
@@ -86,6 +87,25 @@ conformance("Traps that end a real etcd", (test) => {
     },
     { oursOnly: "etcd ends, and again at each restart" },
   );
+});
+
+conformance("Traps in the metadata", (test) => {
+  test(
+    "a client-api-version that is no UTF-8 is refused",
+    async (t) => {
+      const headers = { "client-api-version": "\u00ff\u00fe" };
+      const reply = await grpcCall(t.server.endpoint, "/etcdserverpb.KV/Range", { headers });
+      const { code, message } = status.InvalidClientAPIVersion;
+      expect([reply.code, reply.message]).toEqual([code, message]);
+      await alive(t);
+    },
+    { oursOnly: "3.5.30 ends: its metrics take no label that is no UTF-8" },
+  );
+
+  test("an empty client-api-version is taken", async (t) => {
+    const metadata = { "client-api-version": "" };
+    expect((await t.client.range({ key: t.key("a") }, { metadata })).count).toBe(0n);
+  });
 });
 
 conformance("Traps for the careless", (test) => {
