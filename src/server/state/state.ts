@@ -32,6 +32,9 @@ export interface StateBootstrap {
   readonly members: readonly Member[];
 }
 
+/** Rows that one step of physical compaction looks at: about a millisecond of work. */
+const compactRowsMax = 1000;
+
 /** Throws StorageRefused (`notInitialized`, `wrongCluster`, `unsupportedVersion`) and StorageFailure. */
 export function openState(options: StateOptions): State {
   const { dir, file, bootstrap, unsafeNoFsync } = options;
@@ -97,8 +100,8 @@ class SqliteState implements State {
     return appliedIndex;
   }
 
-  compactStep(): boolean {
-    return compactStep(this.#store, this.#counters.compactRevision);
+  compactStep(rowsMax = compactRowsMax): boolean {
+    return compactStep(this.#store, this.#counters.compactRevision, rowsMax);
   }
 
   checkpoint(): void {

@@ -141,8 +141,8 @@ export interface State extends Machine {
   readonly file: string;
   /** Makes everything applied so far survive a power cut; returns that applied index. */
   makeDurable(): number;
-  /** One bounded step of physical compaction; false when nothing is left to do. */
-  compactStep(): boolean;
+  /** One step of physical compaction over at most `rowsMax` rows (default 1000); false when nothing is left to do. */
+  compactStep(rowsMax?: number): boolean;
   /** Moves pages from the WAL into the file, bounded work, called from idle turns. */
   checkpoint(): void;
   /** Writes a compact, consistent copy to `path`, durable when this returns. The path must not exist. */

@@ -91,7 +91,7 @@ function runStep(world: World, model: Model, one: Step): void {
       return;
     }
     case "compactStep":
-      world.state.compactStep();
+      world.state.compactStep(2);
       return;
     case "reopen":
       world.reopen();

@@ -147,8 +147,8 @@ export class World {
   }
 
   /** Runs physical compaction to its end. */
-  sweep(): void {
-    while (this.state.compactStep());
+  sweep(rowsMax = 3): void {
+    while (this.state.compactStep(rowsMax));
   }
 
   /** Rows of a query on the state file, read through a connection of its own. */

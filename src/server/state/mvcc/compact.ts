@@ -5,9 +5,6 @@ import { revisionId } from "../../storage/revisions.js";
 import type { StateStore } from "../../storage/state-store.js";
 import type { ReadPoint } from "./read.js";
 
-/** Rows looked at in one step: well under a millisecond of work. */
-const stepRowsMax = 1000;
-
 /**
  * Makes everything before `target` unreadable, inside the batch's transaction, and returns the new compact revision.
  * Throws WireError FutureRev or Compacted.
@@ -25,17 +22,17 @@ export function compact(store: StateStore, { revision, compactRevision }: ReadPo
 }
 
 /**
- * Deletes what is garbage among the next rows up to the compact revision; false if nothing is left to do. Local: members
+ * Deletes what is garbage among the next `rowsMax` rows up to the compact revision; false if nothing is left to do. Local: members
  * may be at different steps, and no permitted read can tell.
  */
-export function compactStep(store: StateStore, compactRevision: number): boolean {
+export function compactStep(store: StateStore, compactRevision: number, rowsMax: number): boolean {
   const { compactCursor, revisions } = store.tables;
   return store.read(() => compactCursor.get()) === undefined
     ? false
     : store.write(() => {
         const first = compactCursor.get() ?? 0n;
         const end = revisionId(compactRevision + 1, 0);
-        const last = revisions.stepEnd(first, end, stepRowsMax);
+        const last = revisions.stepEnd(first, end, rowsMax);
         if (last === undefined) {
           compactCursor.remove();
           return false;

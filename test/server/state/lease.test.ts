@@ -1,0 +1,130 @@
+/** Leases: granting, attaching, revoking (spec/server.md 5). */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { status } from "../../../proto/status.js";
+import type { Applied } from "../../../src/server/state/types.js";
+import { failure, op, text, toEnd, World } from "./world.js";
+
+let world: World;
+beforeEach(() => {
+  world = new World();
+});
+afterEach(() => {
+  world.close();
+});
+
+function grant(id: bigint, ttlSeconds = 60n): Applied {
+  return world.apply({ $case: "leaseGrant", value: { id, ttlSeconds } });
+}
+
+function revoke(id: bigint, onlyInTerm = 0n): Applied {
+  return world.apply({ $case: "leaseRevoke", value: { id, onlyInTerm } });
+}
+
+function attached(id: bigint): string[] {
+  return world.reader.leaseKeys(id).map(text);
+}
+
+describe("granting", () => {
+  it("answers with id and TTL and takes no revision", () => {
+    const applied = grant(7n, 30n);
+    expect(applied.result).toEqual({
+      kind: "ok",
+      revision: 1,
+      response: { kind: "leaseGrant", id: 7n, ttlSeconds: 30 },
+    });
+    expect(applied.leases).toEqual([{ kind: "granted", id: 7n, ttlSeconds: 30 }]);
+    expect(world.reader.lease(7n)).toEqual({ id: 7n, ttlSeconds: 30 });
+  });
+
+  it("takes every id of 64 bits, negative ones too, but not 0", () => {
+    const ids = [-(2n ** 63n), -1n, 2n ** 63n - 1n];
+    for (const id of ids) expect(failure(grant(id))).toBeUndefined();
+    expect(failure(grant(0n))).toBe(status.LeaseNotFound.message);
+    world.reopen();
+    expect(world.reader.leases().map(({ id }) => id)).toEqual(ids);
+  });
+
+  it("refuses an id that exists and a TTL that is too large, the TTL first", () => {
+    grant(7n);
+    expect(failure(grant(7n))).toBe(status.LeaseExist.message);
+    expect(failure(grant(7n, 9_000_000_001n))).toBe(status.LeaseTTLTooLarge.message);
+    expect(failure(grant(8n, 9_000_000_000n))).toBeUndefined();
+    expect(world.reader.lease(8n)?.ttlSeconds).toBe(9_000_000_000);
+  });
+});
+
+describe("attaching", () => {
+  beforeEach(() => {
+    grant(7n);
+    grant(-8n);
+  });
+
+  it("follows the last put", () => {
+    world.put("a", "1", { lease: 7n });
+    expect([attached(7n), attached(-8n)]).toEqual([["a"], []]);
+    world.put("a", "1", { lease: -8n });
+    expect([attached(7n), attached(-8n)]).toEqual([[], ["a"]]);
+    world.put("a", "1");
+    expect([attached(7n), attached(-8n)]).toEqual([[], []]);
+  });
+
+  it("survives a restart", () => {
+    world.put("b", "1", { lease: 7n });
+    world.put("a", "1", { lease: 7n });
+    world.reopen();
+    expect(attached(7n)).toEqual(["a", "b"]);
+  });
+});
+
+describe("revoking", () => {
+  it("deletes the keys in byte order and in one revision", () => {
+    grant(7n);
+    for (const key of ["b", "a", "c"]) world.put(key, "1", { lease: 7n });
+    world.put("d", "1");
+    const applied = revoke(7n);
+    expect(applied.result).toEqual({ kind: "ok", revision: 6, response: { kind: "leaseRevoke" } });
+    expect(applied.changes?.changes.map(({ kind, kv }) => `${kind} ${text(kv.key)}`)).toEqual([
+      "delete a",
+      "delete b",
+      "delete c",
+    ]);
+    expect(applied.changes?.changes[0]?.previous()?.lease).toBe(7n);
+    expect(applied.leases).toEqual([{ kind: "revoked", id: 7n }]);
+    expect(world.list("\0", toEnd)).toEqual(["d=1"]);
+    expect(world.reader.lease(7n)).toBeUndefined();
+  });
+
+  it("takes no revision if there are no keys", () => {
+    grant(7n);
+    expect(revoke(7n).result.revision).toBe(1);
+  });
+
+  it("fails for a lease that does not exist, or no longer", () => {
+    grant(7n);
+    revoke(7n);
+    expect(failure(revoke(7n))).toBe(status.LeaseNotFound.message);
+    expect(failure(revoke(0n))).toBe(status.LeaseNotFound.message);
+  });
+
+  it("by expiry counts only in the term it was decided in", () => {
+    grant(7n);
+    world.put("a", "1", { lease: 7n });
+    world.term = 3;
+    const stale = revoke(7n, 2n);
+    expect([failure(stale), stale.leases, stale.changes]).toEqual([undefined, [], undefined]);
+    expect(attached(7n)).toEqual(["a"]);
+    expect(revoke(7n, 3n).leases).toEqual([{ kind: "revoked", id: 7n }]);
+    expect(world.list("a")).toEqual([]);
+  });
+
+  it("makes the lease unusable for the next put of the same batch", () => {
+    grant(7n);
+    const request = op.put("a", "1", { lease: 7n }).request;
+    if (request?.$case !== "requestPut") throw new Error("not a put");
+    const [, second] = world.applyBatch([
+      { $case: "leaseRevoke", value: { id: 7n, onlyInTerm: 0n } },
+      { $case: "put", value: request.value },
+    ]);
+    expect(second && failure(second)).toBe(status.LeaseNotFound.message);
+  });
+});
