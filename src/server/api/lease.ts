@@ -6,9 +6,6 @@ import { headerAt, headerNow } from "./header.js";
 import { leaseGrantCostBytes, type Quota } from "./quota.js";
 import type { CallContext, LeaseHandlers } from "./types.js";
 
-/** Longest time to live, in seconds: about 285 years. */
-const ttlSecondsMax = 9_000_000_000n;
-
 export function createLease(deps: ApiDependencies, quota: Quota): LeaseHandlers {
   return {
     leaseGrant: async (request, context) => {
@@ -22,14 +19,16 @@ export function createLease(deps: ApiDependencies, quota: Quota): LeaseHandlers 
   };
 }
 
-/** The id and the effective time to live are chosen here, so that every member agrees on them. */
+/**
+ * The id and the effective time to live are chosen here, so that every member agrees on them. A time that is too long and
+ * an id in use are found when the entry is applied, after the alarms, as in etcd.
+ */
 async function grant(
   deps: ApiDependencies,
   request: rpc.LeaseGrantRequest,
   context: CallContext,
 ): Promise<rpc.LeaseGrantResponse> {
   const { replica, onCall } = deps;
-  if (request.TTL > ttlSecondsMax) throw new WireError(status.LeaseTTLTooLarge);
   const id = request.ID === 0n ? replica.leases.nextId() : request.ID;
   const ttlMin = BigInt(replica.leases.ttlSecondsMin);
   const ttlSeconds = request.TTL < ttlMin ? ttlMin : request.TTL;

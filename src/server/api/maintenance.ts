@@ -67,9 +67,9 @@ function statusNow({ replica, limits }: ApiDependencies): rpc.StatusResponse {
   };
 }
 
-/** An alarm in protobuf's text form, which etcd shows among the errors: zero fields left out, a space after each. */
+/** An alarm in protobuf's text form, which etcd shows among the errors: zero fields are left out. */
 function alarmText({ memberId, type }: Alarm): string {
-  return `${memberId === 0n ? "" : `memberID:${memberId} `}alarm:${type} `;
+  return memberId === 0n ? `alarm:${type}` : `memberID:${memberId} alarm:${type}`;
 }
 
 /** Revision 0 means the current one. A negative one never existed; etcd hashes something useless for it. */

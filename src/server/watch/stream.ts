@@ -62,6 +62,8 @@ export class WatchStream implements EventSink {
   private readonly onReady: () => void;
   private readonly watchers = new Map<bigint, Watcher>();
   private readonly behindWatchers = new Set<Watcher>();
+  /** Ids of watchers that a compaction ended: as in etcd they stay taken until the client cancels them too. */
+  private readonly compactedIds = new Set<bigint>();
   private queue: WatchMessage[] = [];
   private queuedBytes = 0;
   private nextId = 0n;
@@ -113,8 +115,8 @@ export class WatchStream implements EventSink {
   /** Ends a watcher; an unknown id is ignored. */
   cancel(watchId: bigint): void {
     const watcher = this.watchers.get(watchId);
-    if (watcher === undefined) return;
-    this.drop(watcher);
+    if (watcher === undefined && !this.compactedIds.delete(watchId)) return;
+    if (watcher !== undefined) this.drop(watcher);
     this.push({ kind: "canceled", watchId, revision: this.headRevision() });
   }
 
@@ -210,14 +212,18 @@ export class WatchStream implements EventSink {
   private refusal({ startRevision, interval, watchId }: WatchOptions): Refusal | undefined {
     if (startRevision < 0) return "compacted";
     if (isEmpty(interval)) return "emptyRange";
-    return watchId === everyWatcher || (watchId !== 0n && this.watchers.has(watchId)) ? "duplicateId" : undefined;
+    return watchId === everyWatcher || (watchId !== 0n && this.taken(watchId)) ? "duplicateId" : undefined;
   }
 
   /** Counts up, past ids that clients chose, and never back: a freed id is not given again. */
   private freeId(): bigint {
-    while (this.watchers.has(this.nextId)) this.nextId += 1n;
+    while (this.taken(this.nextId)) this.nextId += 1n;
     this.nextId += 1n;
     return this.nextId - 1n;
+  }
+
+  private taken(id: bigint): boolean {
+    return this.watchers.has(id) || this.compactedIds.has(id);
   }
 
   /** Live if it wants nothing that exists already, else behind. */
@@ -255,6 +261,7 @@ export class WatchStream implements EventSink {
     for (const watcher of this.behindWatchers) {
       if (watcher.next >= compactRevision) continue;
       this.drop(watcher);
+      this.compactedIds.add(watcher.id);
       this.push({ kind: "compacted", watchId: watcher.id, compactRevision });
     }
   }

@@ -48,7 +48,7 @@ describe("status", () => {
     const { errors, leader } = await services.maintenance.status({}, context());
     expect(leader).toBe(0n);
     expect(errors[0]).toBe("etcdserver: no leader");
-    expect(errors.slice(1).toSorted()).toEqual(["alarm:CORRUPT ", "memberID:7 alarm:NOSPACE "]);
+    expect(errors.slice(1).toSorted()).toEqual(["alarm:CORRUPT", "memberID:7 alarm:NOSPACE"]);
   });
 
   it("needs no leader, no barrier and no proposal", async () => {

@@ -49,7 +49,7 @@ interface Watched {
   readonly received: { readonly revision: number; readonly events: readonly Event[] }[];
   createdAt: number;
   progressedTo: number;
-  ended: "no" | "canceled" | { readonly compactedAt: number };
+  ended: "no" | "canceled" | { readonly compactedAt: number; freed: boolean };
 }
 
 /** The other end of a stream: it believes nothing and checks every message as it comes. */
@@ -70,10 +70,9 @@ class Client {
         expect(this.requested.shift()?.interval).toSatisfy(isEmpty);
         return;
       case "canceled":
-        this.alive(message.watchId).ended = "canceled";
-        return;
+        return this.canceled(message.watchId);
       case "compacted":
-        this.alive(message.watchId).ended = { compactedAt: message.compactRevision };
+        this.alive(message.watchId).ended = { compactedAt: message.compactRevision, freed: false };
         return;
       case "progress":
         return this.progress(message);
@@ -88,6 +87,17 @@ class Client {
     expect(isEmpty(options.interval)).toBe(false);
     expect(this.watchers.has(watchId)).toBe(false);
     this.watchers.set(watchId, { options, received: [], createdAt: revision, progressedTo: 0, ended: "no" });
+  }
+
+  /** A watcher that a compaction ended may be canceled once more, to free its id. */
+  private canceled(watchId: bigint): void {
+    const ended = this.watchers.get(watchId)?.ended;
+    if (typeof ended !== "object") {
+      this.alive(watchId).ended = "canceled";
+      return;
+    }
+    expect(ended.freed).toBe(false);
+    ended.freed = true;
   }
 
   private alive(watchId: bigint): Watched {

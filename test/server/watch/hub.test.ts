@@ -124,6 +124,30 @@ describe("where a watcher starts", () => {
     expect(world.hub.stats().watchers).toBe(0);
   });
 
+  it("keeps the id of a watcher that a compaction ended until the client cancels it too", () => {
+    const world = new HubWorld();
+    for (let n = 0; n < 4; n += 1) world.write(put("a"));
+    world.store.compact(4);
+    const stream = world.open();
+    stream.create(watching("a", { startRevision: 3, watchId: 1n }));
+    drain(stream);
+    stream.create(watching("a", { watchId: 1n }));
+    stream.create(watching("a"));
+    stream.create(watching("a"));
+    stream.requestProgress();
+    stream.cancel(1n);
+    stream.cancel(1n);
+    stream.create(watching("a", { watchId: 1n }));
+    expect(lines(drain(stream))).toEqual([
+      "refused duplicateId @5",
+      "0 created @5",
+      "2 created @5",
+      "-1 progress @5",
+      "1 canceled @5",
+      "1 created @5",
+    ]);
+  });
+
   it("gives up on a watcher that was still behind when its revision was compacted", () => {
     const world = new HubWorld({ queueMessagesMax: 1 });
     const stream = world.open();
