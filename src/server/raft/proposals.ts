@@ -17,23 +17,28 @@ export function onPropose(state: RaftState, requestId: number, data: Uint8Array)
     state.outbox.reject(requestId, "noLeader");
   } else {
     const { id: from, leader: to, term, bootCount: boot } = state;
-    state.outbox.send({ kind: "proposeForward", from, to, term, boot, requestId, data });
+    state.forwardCount += 1;
+    const sequence = state.forwardCount;
+    state.outbox.send({ kind: "proposeForward", from, to, term, boot, sequence, requestId, data });
   }
 }
 
 /**
- * A follower's proposal. Ids of one member rise, so one that does not is a duplicate or came too late, and a refusal
+ * A follower's proposal. Sequences of one member rise, so one that does not is a duplicate or came too late, and a refusal
  * is the whole truth. A member that no longer leads says nothing: it cannot know what it appended in an earlier life.
  */
 export function onProposeForward(state: RaftState, message: ProposeForward): void {
-  if (state.role !== "leader") return;
-  const { from: to, boot, requestId, data } = message;
-  const newest = state.forwarded.get(to);
-  if (newest !== undefined && (boot < newest.boot || (boot === newest.boot && requestId <= newest.requestId))) return;
-  state.forwarded.set(to, { boot, requestId });
+  if (state.role !== "leader" || !isNew(state, message)) return;
+  const { from: to, boot, sequence, requestId, data } = message;
+  state.forwarded.set(to, { boot, sequence });
   const reason = pressure(state, data.length);
   if (reason === undefined) append(state, data);
   else state.outbox.send({ kind: "proposeRejected", from: state.id, to, term: state.term, boot, requestId, reason });
+}
+
+function isNew(state: RaftState, { from, boot, sequence }: ProposeForward): boolean {
+  const newest = state.forwarded.get(from);
+  return newest === undefined || boot > newest.boot || (boot === newest.boot && sequence > newest.sequence);
 }
 
 export function onProposeRejected(state: RaftState, message: ProposeRejected): void {

@@ -32,7 +32,10 @@ export class RaftState {
   /** Leader: every other voter and learner. */
   readonly peers = new Map<MemberId, Progress>();
   /** Leader: the newest forwarded proposal of each member, so that a duplicate is not appended twice. */
-  readonly forwarded = new Map<MemberId, { readonly boot: number; readonly requestId: number }>();
+  readonly forwarded = new Map<MemberId, { readonly boot: number; readonly sequence: number }>();
+
+  /** Follower: proposals forwarded in this boot. */
+  forwardCount = 0;
 
   constructor(config: RaftConfig, restored: RestoredState) {
     this.id = config.id;

@@ -68,7 +68,7 @@ export interface RestoredState {
   readonly bootCount?: number;
 }
 
-/** What the driver tells the core. Request ids rise from one proposal or read to the next within one boot. */
+/** What the driver tells the core. A request id names one proposal or read of this boot; a retry is a new request with a new id. */
 export type RaftEvent =
   | { readonly kind: "tick" }
   | { readonly kind: "message"; readonly message: Message }
@@ -178,6 +178,8 @@ export type Message = MessageHead &
     | { readonly kind: "readReply"; readonly boot: number; readonly requestId: number; readonly index: number }
     | {
         readonly kind: "proposeForward";
+        /** With `boot`: rises from one forwarded proposal of a member to the next, so that a duplicate is recognised. */
+        readonly sequence: number;
         readonly boot: number;
         readonly requestId: number;
         readonly data: Uint8Array;

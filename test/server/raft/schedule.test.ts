@@ -45,8 +45,8 @@ describe("a cluster under a random schedule", { timeout: 20_000 + numRuns * 500 
 /** A schedule in which nothing happens would prove nothing. */
 function expectWorkWasDone(outcomes: readonly Outcome[]): void {
   const sum = (pick: (outcome: Outcome) => number): number => outcomes.reduce((total, each) => total + pick(each), 0);
-  expect(sum(({ commitIndex }) => commitIndex)).toBeGreaterThan(outcomes.length * 10);
-  expect(sum(({ elections }) => elections)).toBeGreaterThan(outcomes.length);
-  expect(sum(({ crashes }) => crashes)).toBeGreaterThan(outcomes.length);
+  expect(sum(({ commitIndex }) => commitIndex)).toBeGreaterThan(outcomes.length);
+  expect(sum(({ elections }) => elections)).toBeGreaterThan(outcomes.length / 2);
+  expect(sum(({ crashes }) => crashes)).toBeGreaterThan(outcomes.length / 2);
   expect(sum(({ confirmedReads }) => confirmedReads)).toBeGreaterThan(outcomes.length);
 }

@@ -4,6 +4,7 @@ import type {
   Effects,
   Entry,
   MemberId,
+  Message,
   RaftConfig,
   RaftEvent,
   RaftLimits,
@@ -81,4 +82,56 @@ export function aloneAndLeading(changes: Parameters<typeof config>[1] = {}): Raf
 export function durable(effects: Effects): RaftEvent {
   if (effects.append === undefined) throw new Error("the turn wrote nothing");
   return { kind: "durable", appendId: effects.append.id };
+}
+
+/** A message as an event; `to` is the member under test unless it is given. */
+export function from<Kind extends Message["kind"]>(
+  sender: MemberId,
+  kind: Kind,
+  body: Omit<Message & { readonly kind: Kind }, "kind" | "from" | "to"> & { readonly to?: MemberId },
+): RaftEvent {
+  return { kind: "message", message: { from: sender, to: 1n, kind, ...body } as unknown as Message };
+}
+
+/** An accepted append, as a follower answers it. */
+export function accepted(sender: MemberId, term: number, index: number): RaftEvent {
+  return from(sender, "appendReply", { term, rejected: false, index, hintIndex: 0, hintTerm: 0 });
+}
+
+export function ticks(core: RaftCore, count: number): void {
+  for (let left = count; left > 0; left -= 1) core.step({ kind: "tick" });
+}
+
+/** Everything that the effects let out at once or after the write. */
+export function messages(effects: Effects): readonly Message[] {
+  return [...effects.send, ...(effects.append?.sendAfter ?? [])];
+}
+
+/** Member 1 with its vote durable and granted by member 2; its empty entry is being written. */
+export function elected(core: RaftCore): Effects {
+  const vote = turn(core, { kind: "campaign" });
+  if (core.role === "preCandidate") {
+    const candidacy = turn(core, from(2n, "preVoteReply", { term: core.term + 1, granted: true }));
+    core.step(durable(candidacy));
+  } else {
+    core.step(durable(vote));
+  }
+  return turn(core, from(2n, "voteReply", { term: core.term, granted: true }));
+}
+
+/** A leader of three whose empty entry is durable here and on member 2, committed and applied. */
+export function leading(core: RaftCore): RaftCore {
+  const noop = elected(core);
+  core.step(durable(noop));
+  const done = turn(core, accepted(2n, core.term, core.lastIndex));
+  core.step({ kind: "applied", index: done.apply?.last ?? core.appliedIndex });
+  core.take();
+  return core;
+}
+
+export function threeMembers(
+  changes: Partial<RestoredState> = {},
+  configured: Parameters<typeof config>[1] = {},
+): RaftCore {
+  return new RaftCore(config(1n, configured), restored([1n, 2n, 3n], changes));
 }
