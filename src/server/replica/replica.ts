@@ -9,7 +9,7 @@ import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/logger.js";
 import { encodeCommand } from "../state/command.js";
 import type { Applied, CommandBody, CommandResponse, State } from "../state/types.js";
-import type { LogStore } from "../storage/types.js";
+import type { Identity, LogStore } from "../storage/types.js";
 import { type AutoCompactionRule, createAutoCompaction } from "./auto-compaction.js";
 import { ReplicaLeases } from "./leases.js";
 import { LinearReads } from "./linear-reads.js";
@@ -61,6 +61,8 @@ export class LocalReplica implements Replica {
   readonly leases: ReplicaLeases;
   readonly maintenance: Maintenance;
   private readonly options: ReplicaOptions;
+  private readonly identity: Identity;
+  private readonly learner: boolean;
   private readonly turn: Turn;
   private readonly proposals: Proposals;
   private readonly reads: LinearReads;
@@ -76,6 +78,9 @@ export class LocalReplica implements Replica {
   constructor(options: ReplicaOptions) {
     const { clock, limits } = options;
     this.options = options;
+    const { identity, membership } = options.log.initial;
+    this.identity = identity;
+    this.learner = membership.learners.includes(identity.memberId);
     this.state = options.state.reader;
     this.proposals = new Proposals({ timeoutMs: limits.requestTimeoutMs });
     this.reads = new LinearReads({
@@ -109,11 +114,12 @@ export class LocalReplica implements Replica {
   status(): ReplicaStatus {
     const { core } = this.options;
     return {
-      ...this.identity,
+      clusterId: this.identity.clusterId,
+      memberId: this.identity.memberId,
       term: core.term,
       role: core.role,
       leader: core.leader,
-      learner: this.options.log.initial.membership.learners.includes(this.identity.memberId),
+      learner: this.learner,
       committedIndex: core.commitIndex,
       appliedIndex: core.appliedIndex,
     };
@@ -150,10 +156,6 @@ export class LocalReplica implements Replica {
     if (this.closed) return Promise.reject(new WireError(status.Stopped));
     this.turn.schedule();
     return this.reads.wait(this.options.clock.monotonicMs());
-  }
-
-  private get identity(): { readonly clusterId: bigint; readonly memberId: bigint } {
-    return this.options.log.initial.identity;
   }
 
   private createTurn(): Turn {
