@@ -113,7 +113,6 @@ export class Endpoints {
   }
 
   private make(name: string): Endpoint {
-    const { tls, keepAlive, requestBytesMax, log } = this.settings;
-    return new Endpoint(name, () => this.transport.connect(name, { tls, keepAlive, requestBytesMax, log }));
+    return new Endpoint(name, () => this.transport.connect(name, this.settings));
   }
 }

@@ -29,6 +29,8 @@ import {
 /** A connection that broke is dialled again soon: the caller's own back-off decides how often it is used. */
 const reconnectBackoffMs = { initial: 100, max: 1_000 };
 
+/** Timers may be early by so much. */
+const timerEarlyMsMax = 2;
 /** Timers count no further. */
 const timerMsMax = 2 ** 31 - 1;
 
@@ -41,7 +43,11 @@ class GrpcConnection implements Connection {
   private readonly credentials: ChannelCredentials;
   private readonly options: ChannelOptions;
   private readonly requestBytesMax: number;
+  private readonly connectTimeoutMs: number;
   private client: Client;
+  private closed = false;
+  /** When the attempt to connect began that is still going on. */
+  private attemptSinceMs: number | undefined;
 
   constructor(endpoint: string, settings: ConnectionSettings) {
     const url = parseEndpoint(endpoint, settings.tls !== undefined);
@@ -49,6 +55,7 @@ class GrpcConnection implements Connection {
     this.credentials = credentialsFor(url, settings);
     this.options = channelOptions(settings, url);
     this.requestBytesMax = settings.requestBytesMax;
+    this.connectTimeoutMs = settings.connectTimeoutMs;
     this.client = this.dial();
   }
 
@@ -57,19 +64,40 @@ class GrpcConnection implements Connection {
   }
 
   async ready({ timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal | undefined }): Promise<void> {
-    const patience = AbortSignal.timeout(Math.max(1, Math.ceil(Math.min(timeoutMs, timerMsMax))));
-    const channel = this.client.getChannel();
-    for (;;) {
-      const state = channel.getConnectivityState(true);
-      if (state === connectivityState.READY || state === connectivityState.TRANSIENT_FAILURE) return;
-      if (state === connectivityState.SHUTDOWN) throw notSent("the connection is closed");
-      if (!(await changed(channel, state, [patience, signal]))) break;
+    const patience = new AbortController();
+    // Not unref'd: grpc-js holds the process for calls only, and there is none before there is a connection.
+    const timer = setTimeout(() => patience.abort(), Math.ceil(Math.min(timeoutMs, timerMsMax)));
+    try {
+      while (!(await this.attemptEnded([patience.signal, signal]))) {
+        if (signal?.aborted === true) throw notSent("given up while connecting");
+        if (patience.signal.aborted) throw notSent(`no connection within ${Math.round(timeoutMs)} ms`);
+      }
+    } finally {
+      clearTimeout(timer);
     }
-    if (signal?.aborted === true) throw notSent("given up while connecting");
-    // grpc-js can wait for ever for a peer that accepts and then says nothing, so the attempt is thrown away.
+  }
+
+  /** True if the connection is up or was refused; false after any other change, or when a signal aborted. */
+  private async attemptEnded(signals: readonly (AbortSignal | undefined)[]): Promise<boolean> {
+    const channel = this.client.getChannel();
+    const state = channel.getConnectivityState(true);
+    if (state === connectivityState.READY || state === connectivityState.TRANSIENT_FAILURE) {
+      this.attemptSinceMs = undefined;
+      return true;
+    }
+    if (this.closed) throw notSent("the connection is closed");
+    this.attemptSinceMs ??= performance.now();
+    if (!(await changed(channel, state, signals))) this.abandonStuckAttempt();
+    return false;
+  }
+
+  /** grpc-js can wait for ever for a peer that accepts and then says nothing. */
+  private abandonStuckAttempt(): void {
+    if (this.attemptSinceMs === undefined || this.closed) return;
+    if (performance.now() - this.attemptSinceMs < this.connectTimeoutMs - timerEarlyMsMax) return;
+    this.attemptSinceMs = undefined;
     this.client.close();
     this.client = this.dial();
-    throw notSent(`no connection within ${timeoutMs} ms`);
   }
 
   unary<Req, Res>(method: Method<Req, Res>, request: Req, call: WireCall): Promise<Res> {
@@ -118,6 +146,7 @@ class GrpcConnection implements Connection {
   }
 
   close(): void {
+    this.closed = true;
     this.client.close();
   }
 

@@ -55,7 +55,10 @@ export interface Duplex<Req, Res> extends AsyncIterable<Res> {
 export interface Connection {
   /** True if a call can be sent now. */
   isReady(): boolean;
-  /** Resolves when calls can be sent; rejects when the attempt failed, took too long, or the signal aborted. */
+  /**
+   * Resolves when an attempt to connect has ended, well or not: a call then finds out. Rejects when that takes longer
+   * than `timeoutMs` or the signal aborted. An attempt is thrown away after `connectTimeoutMs`.
+   */
   ready(options: { timeoutMs: number; signal: AbortSignal | undefined }): Promise<void>;
   unary<Req, Res>(method: Method<Req, Res>, request: Req, call: WireCall): Promise<Res>;
   serverStream<Req, Res>(method: Method<Req, Res>, request: Req, call: WireCall): AsyncIterable<Res>;
@@ -67,6 +70,7 @@ export interface ConnectionSettings {
   readonly tls: TlsOptions | undefined;
   readonly keepAlive: { readonly timeMs: number; readonly timeoutMs: number } | false;
   readonly requestBytesMax: number;
+  readonly connectTimeoutMs: number;
   readonly log: (entry: LogEntry) => void;
 }
 
