@@ -14,7 +14,7 @@ import type {
   WatchCreateRequest,
 } from "../../proto/gen/etcd/rpc.js";
 import { type RawClient, rawClient } from "../support/raw-client.js";
-import type { Target, TargetServer } from "../support/targets.js";
+import type { Flags, Target, TargetServer } from "../support/targets.js";
 import { Watch } from "./watch.js";
 import { bytes, prefixEnd, text } from "./words.js";
 
@@ -33,8 +33,19 @@ interface ExpectedStatus {
   readonly message: string;
 }
 
+/** Where a case runs. */
+export interface Origin {
+  readonly target: Target;
+  readonly server: TargetServer;
+  /** The flags that the server was started with. */
+  readonly flags: Flags;
+  /** What every key of the case begins with. */
+  readonly prefix: string;
+}
+
 export class Context {
   readonly target: Target;
+  readonly flags: Flags;
   readonly server: TargetServer;
   readonly prefix: string;
   readonly client: RawClient;
@@ -42,12 +53,9 @@ export class Context {
   readonly base: bigint;
   readonly #cleanups: (() => void | Promise<void>)[] = [];
 
-  private constructor(
-    origin: { target: Target; server: TargetServer; prefix: string },
-    client: RawClient,
-    base: bigint,
-  ) {
+  private constructor(origin: Origin, client: RawClient, base: bigint) {
     this.target = origin.target;
+    this.flags = origin.flags;
     this.server = origin.server;
     this.prefix = origin.prefix;
     this.client = client;
@@ -55,7 +63,7 @@ export class Context {
     this.cleanup(() => client.close());
   }
 
-  static async open(origin: { target: Target; server: TargetServer; prefix: string }): Promise<Context> {
+  static async open(origin: Origin): Promise<Context> {
     const client = rawClient(origin.server.endpoint);
     try {
       const { header } = await client.range({ key: bytes("any"), countOnly: true });

@@ -5,11 +5,11 @@
 
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { chosenTargets, type Flags, type Target, type TargetServer } from "../support/targets.js";
-import { Context } from "./context.js";
+import { Context, type Origin } from "./context.js";
 
 export interface CaseOptions {
-  /** A server for this case alone, with these flags. */
-  readonly fresh?: true | Flags;
+  /** A server for this case alone, with these flags; a function where they are only known then (free ports). */
+  readonly fresh?: true | Flags | (() => Promise<Flags>);
   /** Why the case does not run on a real etcd 3.5 (it would crash, or lacks the feature). */
   readonly oursOnly?: string;
 }
@@ -65,8 +65,8 @@ function defineOn(target: Target, define: (test: DefineCase) => void, flags: Fla
       return;
     }
     it(name, async () => {
-      if (fresh !== undefined) await onFreshServer(target, { flags: fresh === true ? {} : fresh, prefix, body });
-      else await runCase(target, { server: await sharedServer(target, flags), prefix, body });
+      if (fresh !== undefined) await onFreshServer(target, { flags: await flagsOf(fresh), prefix, body });
+      else await runCase({ target, flags, server: await sharedServer(target, flags), prefix }, body);
     });
   });
 }
@@ -77,17 +77,19 @@ async function onFreshServer(
 ): Promise<void> {
   const server = await target.start(flags);
   try {
-    await runCase(target, { server, prefix, body });
+    await runCase({ target, flags, server, prefix }, body);
   } finally {
     await server.close();
   }
 }
 
-async function runCase(
-  target: Target,
-  { server, prefix, body }: { server: TargetServer; prefix: string; body: Body },
-): Promise<void> {
-  const context = await Context.open({ target, server, prefix });
+async function flagsOf(fresh: true | Flags | (() => Promise<Flags>)): Promise<Flags> {
+  if (fresh === true) return {};
+  return typeof fresh === "function" ? fresh() : fresh;
+}
+
+async function runCase(origin: Origin, body: Body): Promise<void> {
+  const context = await Context.open(origin);
   try {
     await body(context);
   } finally {

@@ -3,6 +3,7 @@
 import { Agent, type IncomingHttpHeaders, request } from "node:http";
 import { expect } from "vitest";
 import { AlarmRequest_AlarmAction as Action, AlarmType } from "../../proto/gen/etcd/rpc.js";
+import { freePorts } from "../support/member.js";
 import type { Context } from "./context.js";
 import { conformance } from "./harness.js";
 
@@ -17,8 +18,15 @@ interface Extras {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-function http(t: Context, method: string, path: string, { agent, headers = {} }: Extras = {}): Promise<Reply> {
-  const [host, port] = t.server.endpoint.split(":");
+function http(t: Context, method: string, path: string, extras: Extras = {}): Promise<Reply> {
+  return httpAt(t.server.endpoint, { ...extras, method, path });
+}
+
+function httpAt(
+  endpoint: string,
+  { method, path, agent, headers = {} }: Extras & { readonly method: string; readonly path: string },
+): Promise<Reply> {
+  const [host, port] = endpoint.split(":");
   return new Promise((resolve, reject) => {
     const call = request({ host, port, method, path, headers, agent: agent ?? false, timeout: 5000 }, (response) => {
       const chunks: Buffer[] = [];
@@ -210,6 +218,49 @@ conformance("HTTP methods and paths", (test) => {
       await t.put("a");
     }
   });
+});
+
+/** Flags that open one more port of this kind. */
+async function extraPort(flag: string): Promise<Record<string, string>> {
+  const [port] = await freePorts(1);
+  return { [flag]: `http://127.0.0.1:${port}` };
+}
+
+/** Where such a flag listens. */
+function listenerOf(t: Context, flag: string): string {
+  return new URL(t.flags[flag] ?? "").host;
+}
+
+conformance("HTTP ports", (test) => {
+  const [httpUrls, metricsUrls] = ["listen-client-http-urls", "listen-metrics-urls"];
+
+  test(
+    "with listen-client-http-urls HTTP moves there and the client port serves gRPC alone",
+    async (t) => {
+      const endpoint = listenerOf(t, httpUrls);
+      for (const path of ["/version", "/health", "/livez", "/readyz", "/metrics"]) {
+        expect([path, (await httpAt(endpoint, { method: "GET", path })).status]).toEqual([path, 200]);
+      }
+      await expect(get(t, "/health")).rejects.toThrow();
+      await t.put("a");
+    },
+    { fresh: () => extraPort(httpUrls) },
+  );
+
+  test(
+    "listen-metrics-urls serves metrics and health, nothing else, and the client port goes on",
+    async (t) => {
+      const endpoint = listenerOf(t, metricsUrls);
+      for (const path of ["/metrics", "/health", "/livez", "/readyz"]) {
+        expect([path, (await httpAt(endpoint, { method: "GET", path })).status]).toEqual([path, 200]);
+      }
+      for (const path of ["/version", "/debug/vars", "/v3/kv/range"]) {
+        expect([path, (await httpAt(endpoint, { method: "GET", path })).status]).toEqual([path, 404]);
+      }
+      expect((await get(t, "/health")).status).toBe(200);
+    },
+    { fresh: () => extraPort(metricsUrls) },
+  );
 });
 
 conformance("HTTP access", (test) => {

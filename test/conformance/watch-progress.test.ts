@@ -64,6 +64,23 @@ conformance("Watch progress request", (test) => {
     expect(await watch.next()).toMatchObject({ watchId: 1n, events: { length: 1 } });
   });
 
+  test("a watcher from the past with nothing to see answers once it has caught up", async (t) => {
+    await t.putAll("a", "b", "c");
+    const watch = await t.watch({ key: t.key("quiet"), rangeEnd: new Uint8Array(0), startRevision: t.base + 1n });
+    // While it catches up there is no answer, and a request is not kept for later: so it is asked again.
+    const first = watch.next();
+    let hasAnswered = false;
+    void first.finally(() => {
+      hasAnswered = true;
+    });
+    await t.eventually(async () => {
+      watch.requestProgress();
+      expect(hasAnswered).toBe(true);
+    });
+    const progress = await first;
+    expect([progress.watchId, t.since(headerOf(progress).revision)]).toEqual([STREAM_ID, 3]);
+  });
+
   test("progress never overtakes an event", async (t) => {
     const watch = await t.watch();
     const writing = Promise.all(Array.from({ length: 300 }, (_, index) => t.put(`k${index % 10}`, String(index))));
@@ -115,6 +132,14 @@ conformance(
     test("a watcher without it stays silent", async (t) => {
       const watch = t.watchStream();
       await watch.create({ ...t.everything, watchId: 1 });
+      await watch.create({ ...t.everything, watchId: 2, progressNotify: true });
+      const messages = await watch.take(3);
+      expect(messages.map(({ watchId }) => watchId)).toEqual([2n, 2n, 2n]);
+    });
+
+    test("a watcher that waits for the future gets none", async (t) => {
+      const watch = t.watchStream();
+      await watch.create({ ...t.everything, watchId: 1, progressNotify: true, startRevision: t.base + 100n });
       await watch.create({ ...t.everything, watchId: 2, progressNotify: true });
       const messages = await watch.take(3);
       expect(messages.map(({ watchId }) => watchId)).toEqual([2n, 2n, 2n]);
