@@ -1,6 +1,8 @@
 /** The `litecd` program: says what it was asked, or starts a member and ends it when told to. */
 
-import { openSync, readFileSync, writeSync } from "node:fs";
+import { existsSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { bootstrapProblem } from "./config/bootstrap.js";
 import type { LogConfig, LogOutput, ServerConfig } from "./config/config.js";
 import { parseConfig } from "./config/parse-config.js";
 import { createLogger, type Logger } from "./runtime/logger.js";
@@ -57,12 +59,20 @@ export async function main(world: World, load: () => Promise<Program> = loadServ
       refuse(world, parsed.message, parsed.exitCode);
       return;
     case "config": {
+      const problem = hasData(parsed.config) ? undefined : bootstrapProblem(parsed.config);
+      if (problem !== undefined) return refuse(world, problem, 1);
       const logger = openLogger(world, parsed.config.log);
       if (logger === undefined) return;
       for (const { message, fields } of parsed.warnings) logger.warn(message, fields);
       await runMember(world, { config: parsed.config, logger, load });
     }
   }
+}
+
+/** A member with data knows who it is, and the flags about the cluster count for nothing. */
+function hasData({ dataDir }: ServerConfig): boolean {
+  const directory = join(dataDir, "member");
+  return existsSync(directory) && readdirSync(directory).length > 0;
 }
 
 /** One line. A command line that cannot be read is answered in plain words, everything else as a log line, as in etcd. */
