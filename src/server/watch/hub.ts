@@ -35,7 +35,7 @@ export class WatchHub {
   private readonly host: StreamHost;
   /** Each open stream and when its next progress tick is due, in monotonic milliseconds. */
   private readonly streams = new Map<WatchStream, number>();
-  /** Every synced watcher has, or has in its queue, all that it wants up to here. */
+  /** The hub's present: every synced watcher has, or has in its queue, all that it wants up to here. */
   private seen: number;
   private lastDelivered = 0;
 

@@ -90,7 +90,7 @@ export class WatchStream implements EventSink {
 
   /** Makes a watcher, or says why not: either way exactly one message, in the order of the calls. */
   create(options: WatchOptions): void {
-    const revision = this.headRevision();
+    const revision = this.host.seenRevision();
     const refusal = this.refusal(options);
     if (refusal !== undefined) {
       this.push({ kind: "refused", reason: refusal, revision });
@@ -117,7 +117,7 @@ export class WatchStream implements EventSink {
     const watcher = this.watchers.get(watchId);
     if (watcher === undefined && !this.compactedIds.delete(watchId)) return;
     if (watcher !== undefined) this.drop(watcher);
-    this.push({ kind: "canceled", watchId, revision: this.headRevision() });
+    this.push({ kind: "canceled", watchId, revision: this.host.seenRevision() });
   }
 
   /** One message for all watchers, if every one of them has everything up to the current revision; else nothing. */
@@ -183,7 +183,7 @@ export class WatchStream implements EventSink {
       });
       watcher.next = through + 1;
       if (events.length > 0) this.pushEvents(watcher, block.head, events);
-      this.place(watcher, this.headRevision());
+      this.place(watcher, this.host.seenRevision());
     }
   }
 
@@ -202,11 +202,6 @@ export class WatchStream implements EventSink {
     for (const watcher of this.watchers.values()) this.drop(watcher);
     while (this.queue.length > 0) this.take();
     this.host.closed(this);
-  }
-
-  /** The highest revision anybody here has heard of: the hub and the state may be a moment apart. */
-  private headRevision(): number {
-    return Math.max(this.host.seenRevision(), this.host.source.state.revision());
   }
 
   private refusal({ startRevision, interval, watchId }: WatchOptions): Refusal | undefined {
