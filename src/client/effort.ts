@@ -1,7 +1,7 @@
 /** One call's way through failures: which endpoint, when again, and what the error says when it is over. */
 import { Code } from "../../proto/status.js";
 import type { Channel, Endpoint } from "./endpoints.js";
-import { EtcdError, type Outcome } from "./errors.js";
+import { EtcdError, isEtcdError, type Outcome } from "./errors.js";
 import type { CallOptions } from "./options.js";
 import { backoffMs, type Judgement, judge } from "./retry.js";
 import type { CallScope } from "./scope.js";
@@ -91,7 +91,7 @@ export class Effort {
 
   /** Returns when the call is to be tried again; throws the EtcdError the caller gets otherwise. */
   async recover(endpoint: Endpoint, error: unknown, repeat: "may-repeat" | "never" = "may-repeat"): Promise<void> {
-    if (!(error instanceof TransportError)) throw error;
+    if (!(error instanceof TransportError)) return this.recoverLogin(error);
     this.inFlight &&= error.sent;
     this.everSent ||= this.inFlight;
     this.checkBounds(endpoint, error);
@@ -105,14 +105,22 @@ export class Effort {
     }
   }
 
-  judge(error: TransportError): Judgement {
+  /** A login that failed for the moment is repeated like any other read; what is no such failure is thrown. */
+  private async recoverLogin(error: unknown): Promise<void> {
+    if (!isEtcdError(error)) throw error;
+    this.checkBounds();
+    if (!error.retryable) throw this.doubtful ? asUnknown(error) : error;
+    await this.scope.sleep(backoffMs(this.wiring.settings.retry, this.attempts));
+  }
+
+  private judge(error: TransportError): Judgement {
     const { kind } = this.method;
     const mode = this.options.retry ?? "safe";
     return judge(error, { kind, mode, canRefresh: this.wiring.credentials.canRefresh });
   }
 
   /** The error for a failure that ends the call. */
-  failure(judgement: Judgement, endpoint: Endpoint, cause: TransportError): EtcdError {
+  private failure(judgement: Judgement, endpoint: Endpoint, cause: TransportError): EtcdError {
     const text = judgement.serverMessage === "" ? `${endpoint.name}: ${cause.message}` : judgement.serverMessage;
     return new EtcdError(text, {
       code: judgement.code,
@@ -120,7 +128,7 @@ export class Effort {
       outcome: this.doubtful ? "unknown" : judgement.outcome,
       endpoint: endpoint.name,
       attempts: this.attempts,
-      retryable: judgement.remedy !== "stop",
+      retryable: judgement.passing,
       serverMessage: judgement.serverMessage,
       cause,
     });
@@ -227,6 +235,11 @@ export class Effort {
     const text = `${name}: no answer within ${this.scope.timeoutMs} ms${why}`;
     return new EtcdError(text, { ...facts, code, grpcStatus: Code.DEADLINE_EXCEEDED, retryable: true, cause });
   }
+}
+
+/** The error of a login that came after an attempt that may have been applied. */
+function asUnknown({ message, code, grpcStatus, attempts, serverMessage, cause }: EtcdError): EtcdError {
+  return new EtcdError(message, { code, grpcStatus, attempts, serverMessage, cause, outcome: "unknown" });
 }
 
 /** The API level this client speaks, as servers count it in their metrics. */

@@ -99,7 +99,7 @@ export const electionMethods = {
 };
 
 export const healthMethods = {
-  check: method(health.HealthService.check, health.HealthCheckRequest, "local"),
+  check: method(health.HealthService.check, health.HealthCheckRequest, "read"),
 };
 
 export const streamMethods = {

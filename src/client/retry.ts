@@ -14,6 +14,8 @@ export interface Judgement {
   readonly code: EtcdErrorCode;
   readonly outcome: Outcome;
   readonly remedy: Remedy;
+  /** Whether the same request may well succeed later, if the caller dares to repeat it. */
+  readonly passing: boolean;
   /** Empty if the words are the transport's and not a server's. */
   readonly serverMessage: string;
 }
@@ -63,7 +65,8 @@ export function judge(failure: TransportError, circumstances: Circumstances): Ju
   const outcome = refused || circumstances.kind === "read" ? "not-applied" : "unknown";
   const code = codeOf(failure.grpcStatus);
   const remedy = refused || !transient(failure.grpcStatus) ? "stop" : repeat("elsewhere", circumstances);
-  return { code, outcome, remedy, serverMessage: code === "ConnectionLost" ? "" : failure.message };
+  const passing = transient(failure.grpcStatus);
+  return { code, outcome, remedy, passing, serverMessage: code === "ConnectionLost" ? "" : failure.message };
 }
 
 function unsent(failure: TransportError): Judgement {
@@ -73,6 +76,7 @@ function unsent(failure: TransportError): Judgement {
     code: local ? "RequestTooLarge" : "ConnectFailed",
     outcome: "not-applied",
     remedy: local ? "stop" : "elsewhere",
+    passing: !local,
     serverMessage: "",
   };
 }
@@ -90,10 +94,12 @@ const remedies: Partial<Record<StatusName, Remedy>> = {
 
 function named(name: StatusName, failure: TransportError, circumstances: Circumstances): Judgement {
   const unclear = ambiguous.has(name);
+  const mendable = unclear && name !== "Corrupt";
   return {
     code: name,
     outcome: unclear && circumstances.kind !== "read" ? "unknown" : "not-applied",
-    remedy: unclear && name !== "Corrupt" ? repeat("elsewhere", circumstances) : afterRefusal(name, circumstances),
+    remedy: mendable ? repeat("elsewhere", circumstances) : afterRefusal(name, circumstances),
+    passing: mendable || (name in remedies && remedies[name] !== "refresh"),
     serverMessage: failure.message,
   };
 }

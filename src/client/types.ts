@@ -95,6 +95,7 @@ export interface DeleteOptions extends CallOptions {
   readonly previous?: boolean;
 }
 
+/** `timeoutMs` bounds the wait until a server confirms the watch; a watch that was confirmed has no deadline. */
 export interface WatchOptions extends CallOptions {
   /** First revision to deliver; the next one after now if absent. */
   readonly from?: RevisionInput;

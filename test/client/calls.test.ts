@@ -1,9 +1,15 @@
 /** Calls under faults: what is repeated, what is not, and what the error says. */
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createClient, type EtcdClient, EtcdError, isEtcdError } from "../../src/client/index.js";
 import { freePort, type RealEtcd } from "../support/real-etcd.js";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
 import { blockName, targets } from "./targets.js";
+
+/** The built client; a process of its own cannot run the sources. */
+const built = fileURLToPath(new URL("../../dist/src/client/index.js", import.meta.url));
 
 describe.each(targets)("calls", (target) => {
   describe.skipIf(target.missing !== undefined)(blockName("calls", target), () => {
@@ -185,6 +191,20 @@ describe.each(targets)("calls", (target) => {
       const error = await get;
       expect(isEtcdError(error, "ClientClosed")).toBe(true);
       await expect(client.get("closed")).rejects.toMatchObject({ code: "ClientClosed" });
+    });
+
+    it.skipIf(!existsSync(built))("lets the process end by itself when nothing waits, and only then", async () => {
+      const script = `
+        const { createClient } = await import(${JSON.stringify(pathToFileURL(built).href)});
+        const client = createClient({ endpoints: ${JSON.stringify(server.endpoint)} });
+        await client.put("from-a-process", "1");
+      `;
+      const code = await new Promise<number | null>((resolve) => {
+        const child = execFile(process.execPath, ["--input-type=module", "--eval", script], { timeout: 15_000 });
+        child.once("exit", resolve);
+      });
+      expect(code).toBe(0);
+      expect((await direct.get("from-a-process"))?.value).toBe("1");
     });
 
     it("refuses to send more than requestBytesMax", async () => {

@@ -97,6 +97,7 @@ describe("a write", () => {
       code: name,
       outcome: "unknown",
       attempts: 1,
+      retryable: name !== "Corrupt",
       serverMessage: status[name].message,
     });
     expect(transport.attempts).toHaveLength(1);
@@ -213,6 +214,27 @@ describe("a token", () => {
     expect(await failureOf(client.put("k", "v"))).toMatchObject({ code: "AuthOldRevision", outcome: "not-applied" });
     await client.put("k", "v");
     expect(transport.attempts.map(({ metadata }) => metadata["token"])).toEqual(["t1", "t2", "t2"]);
+  });
+
+  it("is fetched again when a login fails for the moment", async () => {
+    const login = { username: "u", password: "p" };
+    const { transport, client } = scripted([refusal("Timeout"), "ok", "ok"], { auth: login });
+    await client.put("k", "v");
+    expect(transport.attempts.map(({ path }) => path.split("/").at(-1))).toEqual([
+      "Authenticate",
+      "Authenticate",
+      "Put",
+    ]);
+  });
+
+  it("that cannot be had leaves the outcome of an earlier attempt unknown", async () => {
+    const login = { username: "u", password: "p" };
+    const fates: Fate[] = ["ok", dropped, refusal("InvalidAuthToken"), refusal("AuthFailed")];
+    const { client } = scripted(fates, { auth: login });
+    expect(await failureOf(client.put("k", "v", { retry: "idempotent" }))).toMatchObject({
+      code: "AuthFailed",
+      outcome: "unknown",
+    });
   });
 
   it("is not waited for longer than the call may take", async () => {
