@@ -20,7 +20,7 @@ export function etcdctlIn(directory: string): Program {
 export interface Exchange {
   readonly command: string;
   readonly stdout: string;
-  /** The distinct `Error:` lines of stderr; log lines are nobody's interface. */
+  /** The distinct `Error:` lines of stderr, and what says that the server threw the tool out; other lines are only logs. */
   readonly errors: readonly string[];
   readonly exit: number | NodeJS.Signals | null;
 }
@@ -81,7 +81,7 @@ export class Session {
   }
 
   #record({ args, child, stdout, stderr }: Background): void {
-    const errors = stderr.split("\n").filter((line) => line.startsWith("Error: "));
+    const errors = stderr.split("\n").filter((line) => line.startsWith("Error: ") || line.includes("GoAway"));
     const mask = (text: string): string => this.#mask.apply(text.replaceAll(this.#endpoint, "<ENDPOINT>"));
     this.transcript.push({
       command: mask(args.join(" ")),

@@ -84,6 +84,20 @@ function idOf(text: string): string {
   return /^lease (\w+) granted/.exec(text)?.[1] ?? "none";
 }
 
+const busyWatch: Story = {
+  name: "watch that is busy",
+  shows: ["busy\nvalue 12\n"],
+  async play(session) {
+    // Go's gRPC measures the connection with a ping whenever data comes in: a server must not take that for abuse.
+    const watch = session.start(["watch", "busy", "--rev=2"]);
+    for (let count = 1; count <= 12; count++) {
+      await session.run(["put", "busy", `value ${count}`]);
+      await watch.says(`value ${count}\n`);
+    }
+    await session.end(watch, "SIGINT");
+  },
+};
+
 const leases: Story = {
   name: "lease",
   shows: ["granted with TTL(300s)", "revoked", "already expired", "DELETE\nsession\n"],
@@ -180,6 +194,7 @@ export const stories: readonly Story[] = [
   keys,
   transactions,
   watching,
+  busyWatch,
   leases,
   compaction,
   snapshot,
