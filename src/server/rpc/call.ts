@@ -220,6 +220,7 @@ export class Call implements CallContext {
     const frame = encodeFrame(codec, message);
     this.counts.sent += 1;
     this.host.metrics.sentBytes.inc(frame.length - 5);
+    this.host.messageSent();
     return frame;
   }
 

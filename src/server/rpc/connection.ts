@@ -86,6 +86,10 @@ export class Connection implements Host {
     this.options.leaderWatch.remove(call);
   }
 
+  messageSent(): void {
+    this.pings.serverSent();
+  }
+
   /** No new calls; streams end now, since they never would by themselves. Other calls may finish. */
   drain(): void {
     if (!this.session.closed) this.session.close();

@@ -15,6 +15,8 @@ export interface Host {
   readonly certificateName: string | undefined;
   callStarted(call: Call): void;
   callEnded(call: Call): void;
+  /** A message leaves: clients measure the connection with pings whenever data comes in. */
+  messageSent(): void;
   /** A broken invariant: the process must end. */
   onFatal(error: unknown): void;
 }
