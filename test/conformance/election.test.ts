@@ -87,7 +87,8 @@ conformance("Campaign", (test) => {
   test("whose deadline passes takes its key away", async (t) => {
     await elected(t, "first");
     const failure = await campaign(t, "second", await t.grant(), 300).catch((error: { code: number }) => error);
-    expect(failure).toMatchObject({ code: Code.DEADLINE_EXCEEDED });
+    // Client and server watch the same deadline; if the server is first, the client sees its stream canceled.
+    expect([Code.DEADLINE_EXCEEDED, Code.CANCELLED]).toContain("code" in failure ? failure.code : Code.OK);
     await t.eventually(async () => {
       expect((await t.list()).count).toBe(1n);
     });

@@ -111,7 +111,8 @@ conformance("Lock", (test) => {
     const [first, second] = [await t.grant(), await t.grant()];
     const held = await lock(t, first);
     const failure = await lock(t, second, 300).catch((error: { code: number }) => error);
-    expect(failure).toMatchObject({ code: Code.DEADLINE_EXCEEDED });
+    // Client and server watch the same deadline; if the server is first, the client sees its stream canceled.
+    expect([Code.DEADLINE_EXCEEDED, Code.CANCELLED]).toContain("code" in failure ? failure.code : Code.OK);
     await t.eventually(async () => {
       expect(t.names((await t.list()).kvs)).toEqual([t.name(held.key)]);
     });
