@@ -6,13 +6,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createClient, type EtcdClient, EtcdError, isEtcdError } from "../../src/client/index.js";
 import { freePort, type RealEtcd } from "../support/real-etcd.js";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
-import { blockName, targets } from "./targets.js";
+import { blockName, skips, targets } from "./targets.js";
 
 /** The built client; a process of its own cannot run the sources. */
 const built = fileURLToPath(new URL("../../dist/src/client/index.js", import.meta.url));
 
 describe.each(targets)("calls", (target) => {
-  describe.skipIf(target.missing !== undefined)(blockName("calls", target), () => {
+  describe.skipIf(skips(target))(blockName("calls", target), () => {
     let server: RealEtcd;
     let direct: EtcdClient;
     let proxy: TcpProxy;

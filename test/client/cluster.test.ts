@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { createClient, type EtcdClient, isEtcdError } from "../../src/client/index.js";
 import type { RealEtcd } from "../support/real-etcd.js";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
-import { blockName, targets } from "./targets.js";
+import { blockName, skips, targets } from "./targets.js";
 
 /** Puts that a member has proposed for its clients. */
 async function putCount(member: RealEtcd): Promise<number> {
@@ -13,7 +13,7 @@ async function putCount(member: RealEtcd): Promise<number> {
 }
 
 describe.each(targets)("three members", (target) => {
-  describe.skipIf(target.missing !== undefined)(blockName("three members", target), { timeout: 40_000 }, () => {
+  describe.skipIf(skips(target, "clusters"))(blockName("three members", target), { timeout: 40_000 }, () => {
     let members: RealEtcd[];
     let client: EtcdClient;
     beforeEach(async () => {

@@ -12,10 +12,10 @@ import {
   op,
 } from "../../src/client/index.js";
 import type { RealEtcd } from "../support/real-etcd.js";
-import { blockName, targets } from "./targets.js";
+import { blockName, skips, targets } from "./targets.js";
 
 describe.each(targets)("kv", (target) => {
-  describe.skipIf(target.missing !== undefined)(blockName("kv", target), () => {
+  describe.skipIf(skips(target))(blockName("kv", target), () => {
     let server: RealEtcd;
     let client: EtcdClient;
     beforeAll(async () => {

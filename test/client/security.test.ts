@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createClient, type EtcdClient, type LogEntry } from "../../src/client/index.js";
 import type { RealEtcd } from "../support/real-etcd.js";
 import { startTcpProxy } from "../support/tcp-proxy.js";
-import { blockName, targets } from "./targets.js";
+import { blockName, skips, targets } from "./targets.js";
 
 const root = { username: "root", password: "secret" };
 
@@ -18,7 +18,7 @@ async function loginCount(server: RealEtcd): Promise<number> {
 }
 
 describe.each(targets)("security", (target) => {
-  describe.skipIf(target.missing !== undefined)(blockName("authentication", target), () => {
+  describe.skipIf(skips(target, "authentication"))(blockName("authentication", target), () => {
     let server: RealEtcd;
     let admin: EtcdClient;
     beforeAll(async () => {
@@ -124,7 +124,7 @@ describe.each(targets)("security", (target) => {
     });
   });
 
-  describe.skipIf(target.missing !== undefined)(blockName("TLS", target), () => {
+  describe.skipIf(skips(target, "TLS"))(blockName("TLS", target), () => {
     let server: RealEtcd;
     beforeAll(async () => {
       server = await target.start({ tls: "self-signed" });

@@ -11,7 +11,7 @@ import {
 } from "../../src/client/index.js";
 import type { RealEtcd } from "../support/real-etcd.js";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
-import { blockName, targets } from "./targets.js";
+import { blockName, skips, targets } from "./targets.js";
 
 /** The first `count` items; the test's own timeout is the limit. */
 async function take<T>(items: AsyncIterable<T>, count: number): Promise<T[]> {
@@ -32,7 +32,7 @@ async function watcherCount(server: RealEtcd): Promise<number> {
 }
 
 describe.each(targets)("watch", (target) => {
-  describe.skipIf(target.missing !== undefined)(blockName("watch", target), () => {
+  describe.skipIf(skips(target))(blockName("watch", target), () => {
     let server: RealEtcd;
     let direct: EtcdClient;
     let proxy: TcpProxy;

@@ -16,7 +16,15 @@ export const realEtcdMissing: string | undefined =
     ? "no real etcd: set LITECD_TEST_ETCD to a folder with etcd, etcdctl and etcdutl"
     : undefined;
 
+/** What to run in front of the flags. */
+export interface ServerProgram {
+  readonly command: string;
+  readonly args: readonly string[];
+}
+
 export interface RealEtcdOptions {
+  /** Another server with etcd's flags, instead of etcd itself. */
+  readonly program?: ServerProgram;
   /** More flags for etcd, such as `--max-request-bytes=20000000`. */
   readonly flags?: readonly string[];
   /** Serve TLS with a certificate that etcd makes for itself; `certificateFile` is then what to trust. */
@@ -45,6 +53,11 @@ export interface RealEtcd extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
+function realDirectory(): string {
+  if (realEtcdDirectory === undefined) throw new Error("LITECD_TEST_ETCD is not set");
+  return realEtcdDirectory;
+}
+
 interface MemberPlan {
   readonly name: string;
   readonly clientPort: number;
@@ -60,20 +73,16 @@ export async function startRealEtcd(options: RealEtcdOptions = {}): Promise<Real
 
 /** Members `m1` to `m<size>` of one cluster, ready to serve when it resolves. The caller stops each. */
 export async function startRealCluster(size: number, options: RealEtcdOptions = {}): Promise<RealEtcd[]> {
-  if (realEtcdDirectory === undefined) throw new Error("LITECD_TEST_ETCD is not set");
-  const directory = realEtcdDirectory;
   const plans: MemberPlan[] = [];
   for (let number = 1; number <= size; number++) {
     plans.push({ name: `m${number}`, clientPort: await freePort(), peerPort: await freePort() });
   }
   const initialCluster = plans.map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`).join(",");
-  return Promise.all(plans.map((plan) => startMember(directory, { plan, initialCluster, options })));
+  return Promise.all(plans.map((plan) => startMember(plan, initialCluster, options)));
 }
 
-async function startMember(
-  directory: string,
-  { plan, initialCluster, options }: { plan: MemberPlan; initialCluster: string; options: RealEtcdOptions },
-): Promise<RealEtcd> {
+async function startMember(plan: MemberPlan, initialCluster: string, options: RealEtcdOptions): Promise<RealEtcd> {
+  const program = options.program ?? { command: join(realDirectory(), "etcd"), args: [] };
   const dataDir = mkdtempSync(join(tmpdir(), "litecd-real-etcd-"));
   const scheme = options.tls === undefined ? "http" : "https";
   const endpoint = `${scheme}://127.0.0.1:${plan.clientPort}`;
@@ -90,9 +99,9 @@ async function startMember(
     "initial-advertise-peer-urls": peer,
     "initial-cluster": initialCluster,
   };
-  const flags = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
+  const flags = [...program.args, ...Object.entries(settings).map(([name, value]) => `--${name}=${value}`)];
   flags.push(...(options.tls === undefined ? [] : ["--auto-tls"]), ...(options.flags ?? []));
-  const start = (): Promise<ChildProcess> => startProcess(join(directory, "etcd"), flags, endpoint);
+  const start = (): Promise<ChildProcess> => startProcess(program.command, flags, endpoint);
   let child = await start();
   const stop = async (): Promise<void> => {
     // etcd holds open streams for 7 s after SIGTERM; its files are about to go, so nothing is owed to them.
@@ -103,7 +112,7 @@ async function startMember(
     endpoint,
     dataDir,
     certificateFile: join(dataDir, "fixtures", "client", "cert.pem"),
-    etcdctl: (args, { input } = {}) => run(join(directory, "etcdctl"), ["--endpoints", endpoint, ...args], input),
+    etcdctl: (args, { input } = {}) => run(join(realDirectory(), "etcdctl"), ["--endpoints", endpoint, ...args], input),
     stop,
     kill: () => end(child),
     restart: async () => {
@@ -135,7 +144,7 @@ async function startProcess(file: string, flags: readonly string[], endpoint: st
   while (!(await healthy(endpoint))) {
     if (child.exitCode !== null || performance.now() > deadlineMs) {
       child.kill("SIGKILL");
-      throw new Error(`etcd did not start: ${log}`);
+      throw new Error(`the server did not start: ${log}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
