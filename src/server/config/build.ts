@@ -1,6 +1,6 @@
 /** From the values of flags to the config: what depends on several flags, and what etcd checks before it starts. */
 
-import type { AutoCompaction, InitialMember, LogOutput, ServerConfig } from "./config.js";
+import type { AutoCompaction, ConfigWarning, InitialMember, LogOutput, ServerConfig } from "./config.js";
 import { parseDurationMs } from "./flag.js";
 import type { FlagName, FlagValues } from "./flag-table.js";
 import { ConfigError, naming, type Settings } from "./settings.js";
@@ -26,6 +26,25 @@ export function buildConfig(settings: Settings): ServerConfig {
       outputs: values["log-outputs"].map(logOutput),
     },
   };
+}
+
+const mebibyte = 1 << 20;
+const quotaBytesUsualMax = 8 * 1024 * mebibyte;
+const requestBytesUsualMax = 10 * mebibyte;
+
+/** Values that are obeyed although they are rarely meant. Source: spec/server.md 1.2, 13.2. */
+export function cautions(config: ServerConfig): readonly ConfigWarning[] {
+  const { quotaBackendBytes, maxRequestBytes } = config;
+  return [
+    ...caution("quota-backend-bytes", quotaBackendBytes, quotaBytesUsualMax),
+    ...caution("max-request-bytes", maxRequestBytes, requestBytesUsualMax),
+  ];
+}
+
+function caution(flag: FlagName, value: number, usualMax: number): readonly ConfigWarning[] {
+  if (value <= usualMax) return [];
+  const fields = { flag: `--${flag}`, value: String(value), "recommended-max": String(usualMax) };
+  return [{ message: "this flag is above the recommended maximum", fields }];
 }
 
 function memberConfig(values: FlagValues, settings: Settings) {

@@ -1,6 +1,6 @@
 /** The way in: command line, environment and config file become a config, a text to print, or one line of error. */
 
-import { buildConfig } from "./build.js";
+import { buildConfig, cautions } from "./build.js";
 import type { ConfigWarning, ServerConfig } from "./config.js";
 import { helpText, versionText } from "./help.js";
 import { ConfigError, Settings } from "./settings.js";
@@ -61,7 +61,8 @@ function parse({ argv, env, readFile }: ConfigSources): ParsedConfig {
 
 function fromFlags(env: Environment, settings: Settings): ParsedConfig {
   const unknown = readEnvironment(env, settings);
-  return { kind: "config", config: buildConfig(settings), warnings: [...unknown, ...warningsOfEffect(settings)] };
+  const config = buildConfig(settings);
+  return { kind: "config", config, warnings: [...unknown, ...warningsOfEffect(settings), ...cautions(config)] };
 }
 
 function fromFile(path: string, readFile: (path: string) => string): ParsedConfig {
@@ -72,7 +73,7 @@ function fromFile(path: string, readFile: (path: string) => string): ParsedConfi
     message: "the config file is used alone: other flags and variables are ignored",
     fields: { path },
   };
-  return { kind: "config", config, warnings: [ignoring, ...warningsOfEffect(settings)] };
+  return { kind: "config", config, warnings: [ignoring, ...warningsOfEffect(settings), ...cautions(config)] };
 }
 
 function contentOf(path: string, readFile: (path: string) => string): string {

@@ -34,6 +34,9 @@ export interface ConnectionOptions {
 const streamWindowBytes = 1 << 20;
 const connectionWindowBytes = 4 << 20;
 
+/** Timers cannot count further. */
+const timerMsMax = 2 ** 31 - 1;
+
 /** Settings that every connection begins with. */
 export function connectionSettings(concurrentStreamsMax: number) {
   return { initialWindowSize: streamWindowBytes, maxConcurrentStreams: concurrentStreamsMax };
@@ -109,7 +112,7 @@ export class Connection implements Host {
 
   private scheduleKeepalive(afterMs: number): void {
     if (afterMs <= 0 || this.session.destroyed) return;
-    this.cancelKeepalive = this.clock.after(afterMs, () => {
+    this.cancelKeepalive = this.clock.after(Math.min(afterMs, timerMsMax), () => {
       const { intervalMs } = this.options.keepalive;
       const silentMs = this.clock.monotonicMs() - this.silentSinceMs;
       if (silentMs < intervalMs) this.scheduleKeepalive(intervalMs - silentMs);
@@ -120,7 +123,8 @@ export class Connection implements Host {
   private sendPing(): void {
     const { timeoutMs, intervalMs } = this.options.keepalive;
     if (this.session.destroyed) return;
-    this.cancelKeepalive = timeoutMs <= 0 ? undefined : this.clock.after(timeoutMs, () => this.session.destroy());
+    this.cancelKeepalive =
+      timeoutMs <= 0 ? undefined : this.clock.after(Math.min(timeoutMs, timerMsMax), () => this.session.destroy());
     this.session.ping((error) => {
       if (error !== null) return; // the connection is going down by itself
       this.cancelKeepalive?.();

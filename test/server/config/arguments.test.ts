@@ -102,6 +102,17 @@ describe("a command line", () => {
   });
 });
 
+describe("values that are rarely meant", () => {
+  it("are obeyed with a warning above the recommended maximum, and without one at it", () => {
+    const line = "--quota-backend-bytes=8589934593 --max-request-bytes=10485761";
+    expect(warningsOf(line)).toEqual([
+      "this flag is above the recommended maximum: --quota-backend-bytes 8589934593 8589934592",
+      "this flag is above the recommended maximum: --max-request-bytes 10485761 10485760",
+    ]);
+    expect(warningsOf("--quota-backend-bytes=8589934592 --max-request-bytes=10485760")).toEqual([]);
+  });
+});
+
 describe("help and version", () => {
   it("prints etcd's version line first", () => {
     const parsed = parse("--version");

@@ -346,7 +346,7 @@ describe("many calls", () => {
         });
       }),
     );
-    // The count is the last varint of the answer, of one or two bytes; its last byte tells them apart well enough.
+    // The count is the last varint of the answer, of one or two bytes.
     expect(counts).toEqual(Array.from({ length: 500 }, (_, at) => (at === 0 ? 0 : at < 128 ? at : at >> 7)));
   });
 
@@ -389,13 +389,8 @@ function paddingField(length: number): Buffer {
   return Buffer.concat([head, size, Buffer.alloc(length)]);
 }
 
-interface Deferred<T> {
-  readonly promise: Promise<T>;
-  resolve(value: T): void;
-}
-
 /** What Node 20 lacks. */
-function promiseWithResolvers<T>(): Deferred<T> {
+function promiseWithResolvers<T>(): { readonly promise: Promise<T>; resolve(value: T): void } {
   let settle: ((value: T) => void) | undefined;
   const promise = new Promise<T>((resolve) => (settle = resolve));
   return { promise, resolve: (value) => settle?.(value) };
