@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { invariant } from "../invariant.js";
 import type { Entry } from "../raft/types.js";
 import { StorageRefused } from "../storage/failure.js";
-import { createDirectory, nextStateFile } from "../storage/files.js";
+import { createDirectory, nextStateFile, removeDatabase } from "../storage/files.js";
 import { StateStore } from "../storage/state-store.js";
 import type { LogStore } from "../storage/types.js";
 import { Alarms } from "./alarm.js";
@@ -139,10 +139,13 @@ class SqliteState implements State {
 
 /**
  * Writes the state into a new file without free pages and goes over to it; the log's pointer decides which of the two counts
- * after a crash. Nothing may be applied meanwhile. The reader stays valid.
+ * after a crash. Nothing may be applied meanwhile. The reader stays valid. Throws ExportFailed if there is no room for the
+ * copy; then nothing has changed.
  */
 export function defragState(state: State, log: LogStore, dir: string): void {
   const next = nextStateFile(state.file);
+  // What an earlier attempt may have left: no pointer names it.
+  removeDatabase(join(dir, next));
   state.exportTo(join(dir, next));
   state.switchFile(next, () => log.switchStateFile(next));
 }

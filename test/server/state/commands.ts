@@ -47,7 +47,7 @@ export const rangeRequest: fc.Arbitrary<RangeRequest> = fc
     minCreateRevision: fc.oneof({ weight: 4, arbitrary: fc.constant(0n) }, { weight: 1, arbitrary: smallRevision }),
     maxCreateRevision: fc.oneof({ weight: 4, arbitrary: fc.constant(0n) }, { weight: 1, arbitrary: smallRevision }),
   })
-  .map((request) => ({ ...RangeRequest.create(), ...request }) as RangeRequest);
+  .map((request) => ({ ...RangeRequest.create(), ...request }));
 
 const operand: fc.Arbitrary<Compare["targetUnion"]> = fc.oneof(
   fc.constant(undefined),

@@ -264,6 +264,7 @@ export class Model {
     }
     for (const { request: step } of steps) {
       if (step?.$case !== "requestRange") continue;
+      if (step.value.revision < 0n && step.value.revision < this.compactRevision) fail(status.Compacted);
       const answer = this.range(step.value);
       if (typeof answer === "string") fail({ message: answer });
     }

@@ -1,6 +1,7 @@
 /** Hashes over the state, for comparing members. */
 import { status, WireError } from "../../../../proto/status.js";
 import { revisionId, type StoredRevision } from "../../storage/revisions.js";
+import type { Interval } from "../../storage/scan.js";
 import type { StateStore } from "../../storage/state-store.js";
 import type { HashResult } from "../types.js";
 import { crc32c } from "./crc32c.js";
@@ -21,10 +22,18 @@ export function hashKv(store: StateStore, { revision, compactRevision }: ReadPoi
   const uncompacted = revisionId(compactRevision + 1, 0);
   const end = revisionId(hashRevision + 1, 0);
   let hash = crc32c(Buffer.from("key"));
-  // Of what is compacted only the pairs that are alive at the hashed revision count, and they come first.
-  for (const row of scanner.pastChanges(end, uncompacted)) hash = hashChange(revisions.checked(row), hash);
+  // Of what is compacted only the pairs that are alive at the hashed revision count, and they come first. If none is alive
+  // there, etcd leaves out nothing, which means what the compaction itself has kept.
+  const bound = isEmpty(store, end) ? uncompacted : end;
+  for (const row of scanner.pastChanges(bound, uncompacted)) hash = hashChange(revisions.checked(row), hash);
   for (const change of revisions.between(uncompacted, end)) hash = hashChange(change, hash);
   return { hash, compactRevision, hashRevision, revision };
+}
+
+/** Whether no key was alive before the change `bound`. */
+function isEmpty({ tables: { scanner } }: StateStore, bound: bigint): boolean {
+  const interval: Interval = { kind: "from", from: new Uint8Array(0) };
+  return scanner.past({ interval, order: "keyAscending", filter: undefined, rowsMax: 1 }, bound).length === 0;
 }
 
 function hashChange({ id, deleted, kv }: StoredRevision, hash: number): number {

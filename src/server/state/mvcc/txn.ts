@@ -47,6 +47,7 @@ export function txn(operations: Operations, request: TxnRequest): TxnOutcome {
 /** Runs a transaction that only reads. Throws WireError for revisions that can not be read. */
 export function readOnlyTxn(store: StateStore, point: ReadPoint, request: TxnRequest): TxnOutcome {
   const path = choosePath(store, request);
+  assertRanges(flatten(path), point);
   return run(path, ({ request: operation }) => {
     if (operation?.$case !== "requestRange") throw new WireError(status.KeyNotFound);
     return rangeResponse(range(store, point, operation.value));
@@ -89,11 +90,19 @@ function assertRunnable(store: StateStore, path: Path, point: ReadPoint): void {
       changesMax += deletionsMax(store, request.value);
     }
   }
-  for (const { request } of operations) {
-    if (request?.$case === "requestRange") assertReadable(request.value.revision, point);
-    if (request === undefined) throw new WireError(status.KeyNotFound);
-  }
+  assertRanges(operations, point);
   assertChangesFit(changesMax);
+}
+
+/** Other than alone, a range in a transaction takes a negative revision for one that is compacted; etcd's clients see that. */
+function assertRanges(operations: readonly RequestOp[], point: ReadPoint): void {
+  for (const { request } of operations) {
+    if (request === undefined) throw new WireError(status.KeyNotFound);
+    if (request.$case !== "requestRange") continue;
+    const { revision } = request.value;
+    if (revision < 0n && revision < BigInt(point.compactRevision)) throw new WireError(status.Compacted);
+    assertReadable(revision, point);
+  }
 }
 
 /** `deleted` is what earlier steps delete: such a key is gone when the put runs, even if it is still there now. */

@@ -28,6 +28,10 @@ function succeeds(...conditions: Compare[]): boolean {
   return run({ compare: conditions }).succeeded;
 }
 
+function versionOf(key: string, result: Compare["result"], value: bigint): Compare {
+  return compare(key, { target: target.VERSION, result, targetUnion: { $case: "version", value } });
+}
+
 describe("running", () => {
   it("succeeds without conditions and steps, and changes nothing", () => {
     expect(run({})).toEqual({ header: undefined, succeeded: true, responses: [] });
@@ -193,9 +197,9 @@ describe("conditions", () => {
   });
 
   it("ask whether what is stored is greater or less than what is given", () => {
-    const version = (value: bigint, result: Compare["result"]): boolean =>
-      succeeds(compare("a", { target: target.VERSION, result, targetUnion: { $case: "version", value } }));
-    expect([version(1n, is.GREATER), version(3n, is.LESS), version(1n, is.LESS)]).toEqual([true, true, false]);
+    expect(succeeds(versionOf("a", is.GREATER, 1n))).toBe(true);
+    expect(succeeds(versionOf("a", is.LESS, 3n))).toBe(true);
+    expect(succeeds(versionOf("a", is.LESS, 1n))).toBe(false);
   });
 
   it("never hold for the value of a missing key, not even unequal", () => {
@@ -218,9 +222,8 @@ describe("conditions", () => {
   });
 
   it("over a range have to hold for every key of it", () => {
-    const version = (value: bigint): Compare =>
-      compare("a", { rangeEnd: toEnd, result: is.LESS, targetUnion: { $case: "version", value } });
-    expect([succeeds(version(3n)), succeeds(version(2n))]).toEqual([true, false]);
+    const holds = (value: bigint): boolean => succeeds({ ...versionOf("a", is.LESS, value), rangeEnd: toEnd });
+    expect([holds(3n), holds(2n)]).toEqual([true, false]);
   });
 
   it("over an empty range are those of a missing key", () => {

@@ -13,13 +13,14 @@ afterEach(() => {
   world.close();
 });
 
-function show({ kind, kv, previous }: Change, change: Change): string {
-  const former = previous.call(change);
+function show(change: Change): string {
+  const { kind, kv } = change;
+  const former = change.previous();
   return `${kind} ${text(kv.key)}=${text(kv.value)}${former === undefined ? "" : ` was ${text(former.value)}`}`;
 }
 
 function shown(revisions: readonly RevisionChanges[]): [number, string[]][] {
-  return revisions.map(({ revision, changes }) => [revision, changes.map((change) => show(change, change))]);
+  return revisions.map(({ revision, changes }) => [revision, changes.map(show)]);
 }
 
 describe("a put", () => {
