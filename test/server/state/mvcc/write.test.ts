@@ -23,6 +23,15 @@ function shown(revisions: readonly RevisionChanges[]): [number, string[]][] {
   return revisions.map(({ revision, changes }) => [revision, changes.map(show)]);
 }
 
+/** Kind and pair of each change, without what it replaced. */
+function plain(revisions: readonly RevisionChanges[]): unknown {
+  return revisions.map(({ revision, changes }) => [revision, changes.map(({ kind, kv }) => `${kind} ${showPair(kv)}`)]);
+}
+
+function numbers(revisions: readonly RevisionChanges[]): number[] {
+  return revisions.map(({ revision }) => revision);
+}
+
 describe("a put", () => {
   it("counts versions from 1, and again after a deletion", () => {
     world.put("a", "1");
@@ -128,8 +137,6 @@ describe("what watchers are told", () => {
       world.txn({ success: [op.put("b", "1"), op.del("a", toEnd)] }).changes,
     ].flatMap((changes) => changes ?? []);
     const later = world.reader.changesSince(2, 100);
-    const plain = (revisions: readonly RevisionChanges[]): unknown =>
-      revisions.map(({ revision, changes }) => [revision, changes.map(({ kind, kv }) => `${kind} ${showPair(kv)}`)]);
     expect(plain(later)).toEqual(plain(live));
     expect(shown(later)).toEqual(shown(live));
   });
@@ -166,11 +173,10 @@ describe("what watchers are told", () => {
 
   it("comes in whole revisions, bounded by their number and their bytes", () => {
     for (let n = 0; n < 5; n++) world.txn({ success: [op.put("a", "x".repeat(100)), op.put("b", "y".repeat(100))] });
-    const revisions = (found: readonly RevisionChanges[]): number[] => found.map(({ revision }) => revision);
-    expect(revisions(world.reader.changesSince(3, 2))).toEqual([3, 4]);
-    expect(revisions(world.reader.changesSince(2, 100, 1))).toEqual([2]);
-    expect(revisions(world.reader.changesSince(2, 100, 300))).toEqual([2, 3]);
-    expect(revisions(world.reader.changesSince(2, 100))).toEqual([2, 3, 4, 5, 6]);
+    expect(numbers(world.reader.changesSince(3, 2))).toEqual([3, 4]);
+    expect(numbers(world.reader.changesSince(2, 100, 1))).toEqual([2]);
+    expect(numbers(world.reader.changesSince(2, 100, 300))).toEqual([2, 3]);
+    expect(numbers(world.reader.changesSince(2, 100))).toEqual([2, 3, 4, 5, 6]);
     expect(world.reader.changesSince(2, 1)[0]?.changes).toHaveLength(2);
     expect(world.reader.changesSince(7, 10)).toEqual([]);
   });
