@@ -23,6 +23,23 @@ const servers: Readonly<Record<Opponent, string>> = {
 };
 
 const replayMsMax = 8 * 60_000;
+// Half of a scenario is waiting. More at a time would slow the commands down until a lease of two seconds runs out.
+const jobs = 3;
+
+/** Replays all, and what should have passed but failed once more, alone: some scenarios depend on a second's timing. */
+async function replayTwice(opponent: Opponent, scenarios: readonly string[]): Promise<Map<string, Verdict>> {
+  const common = {
+    transcripts: transcripts ?? "",
+    ctl: `${process.execPath} ${join(root, "bin/litectl.js")}`,
+    server: servers[opponent],
+    referenceCtl: join(etcdDirectory ?? "", "etcdctl"),
+  };
+  const first = await replay({ ...common, scenarios, jobs });
+  const failed = mustPass(opponent).filter((name) => first.get(name)?.outcome === "failed");
+  if (failed.length === 0) return first;
+  console.log(`${opponent}: once more, one at a time: ${failed.join(" ")}`);
+  return new Map([...first, ...(await replay({ ...common, scenarios: failed, jobs: 1 }))]);
+}
 
 describe.each(["etcd", "litecd"] as const)("litectl against %s", (opponent) => {
   if (missing !== undefined) {
@@ -34,13 +51,7 @@ describe.each(["etcd", "litecd"] as const)("litectl against %s", (opponent) => {
   beforeAll(async () => {
     if (!existsSync(join(root, "dist/src/cli/main.js"))) throw new Error("dist is not built: run npm run build");
     const scenarios = worthReplaying(transcripts ?? "", opponent).filter((name) => only.test(name));
-    verdicts = await replay({
-      transcripts: transcripts ?? "",
-      ctl: `${process.execPath} ${join(root, "bin/litectl.js")}`,
-      server: servers[opponent],
-      referenceCtl: join(etcdDirectory ?? "", "etcdctl"),
-      scenarios,
-    });
+    verdicts = await replayTwice(opponent, scenarios);
     reportUnlisted(opponent, verdicts);
   }, replayMsMax);
 

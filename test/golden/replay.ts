@@ -12,6 +12,8 @@ export interface Replay {
   /** A trusted etcdctl for the replayer's own questions. */
   readonly referenceCtl: string;
   readonly scenarios: readonly string[];
+  /** Scenarios under way at a time. */
+  readonly jobs: number;
 }
 
 /** How one scenario went. `detail` holds the differences of a failed one. */
@@ -22,17 +24,9 @@ export interface Verdict {
 
 // Stretches the transcripts' waits, which were recorded with a CLI that starts in 15 ms; ours takes ten times that.
 const slowFactor = 2;
-// Most of a scenario is waiting, so two for each of two cores keep them busy without starving each other.
-const jobs = 4;
-
 /** Resolves to a verdict for every scenario that the replayer spoke of. */
-export async function replay({
-  transcripts,
-  ctl,
-  server,
-  referenceCtl,
-  scenarios,
-}: Replay): Promise<Map<string, Verdict>> {
+export async function replay(asked: Replay): Promise<Map<string, Verdict>> {
+  const { transcripts, ctl, server, referenceCtl, scenarios, jobs } = asked;
   const options = {
     "--golden": "3.7",
     "--ctl": ctl,
