@@ -37,7 +37,7 @@ export class MaintenanceCalls implements Maintenance {
 
   async hashKv(options: CallOptions & { readonly revision?: RevisionInput } = {}): Promise<HashKv> {
     const request = { revision: revisionOf(options.revision ?? 0n) };
-    const reply = await this.calls.unary(maintenanceMethods.hashKv, request, options);
+    const reply = await this.calls.unary(maintenanceMethods.hashKV, request, options);
     const { hash, compactRevision, hashRevision } = reply;
     return { header: headerOf(reply.header), hash, compactRevision, hashRevision };
   }

@@ -3,111 +3,118 @@ import * as election from "../../proto/gen/etcd/election.js";
 import * as health from "../../proto/gen/etcd/health.js";
 import * as lock from "../../proto/gen/etcd/lock.js";
 import * as rpc from "../../proto/gen/etcd/rpc.js";
+import { methodsOf } from "../../proto/methods.js";
 import type { Method } from "./transport.js";
 
+interface MessageType<Message> {
+  encode(message: Message): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): Message;
+}
 interface Definition<Req, Res> {
   readonly path: string;
-  readonly requestSerialize: (value: Req) => Uint8Array;
-  readonly responseDeserialize: (bytes: Buffer) => Res;
+  readonly requestType: MessageType<Req>;
+  readonly responseType: MessageType<Res>;
 }
-interface RequestType<Req> {
-  encode(request: Req): { finish(): Uint8Array };
+interface FromPartial<Req> {
   fromPartial(partial: unknown): Req;
 }
 
-function method<Req, Res>(
-  definition: Definition<Req, Res>,
-  request: unknown,
-  kind: Method<Req, Res>["kind"],
-): Method<Req, Res> {
-  // The generated `fromPartial` has a type that only a literal can satisfy; the definition already ties Req to it.
-  const type = request as RequestType<Req>;
+function method<Req, Res>(definition: Definition<Req, Res>, kind: Method<Req, Res>["kind"]): Method<Req, Res> {
+  const { path, requestType, responseType } = definition;
+  // The generated `fromPartial` has a type that only a literal can satisfy.
+  const partial = requestType as unknown as FromPartial<Req>;
   return {
-    path: definition.path,
-    encode: (value) => type.encode(value).finish(),
-    decode: (bytes) => definition.responseDeserialize(bytes as Buffer),
-    fromPartial: (partial) => type.fromPartial(partial),
+    path,
+    encode: (value) => requestType.encode(value).finish(),
+    decode: (bytes) => responseType.decode(bytes),
+    fromPartial: (value) => partial.fromPartial(value),
     kind,
   };
 }
 
-const { KVService, LeaseService, ClusterService, MaintenanceService, AuthService, WatchService } = rpc;
+const kv = methodsOf(rpc.KVDefinition);
+const lease = methodsOf(rpc.LeaseDefinition);
+const cluster = methodsOf(rpc.ClusterDefinition);
+const maintenance = methodsOf(rpc.MaintenanceDefinition);
+const auth = methodsOf(rpc.AuthDefinition);
+const locks = methodsOf(lock.LockDefinition);
+const elections = methodsOf(election.ElectionDefinition);
 
 export const kvMethods = {
-  range: method(KVService.range, rpc.RangeRequest, "read"),
-  put: method(KVService.put, rpc.PutRequest, "write"),
-  deleteRange: method(KVService.deleteRange, rpc.DeleteRangeRequest, "write"),
-  txn: method(KVService.txn, rpc.TxnRequest, "write"),
-  compact: method(KVService.compact, rpc.CompactionRequest, "write"),
+  range: method(kv.range, "read"),
+  put: method(kv.put, "write"),
+  deleteRange: method(kv.deleteRange, "write"),
+  txn: method(kv.txn, "write"),
+  compact: method(kv.compact, "write"),
 };
 
 export const leaseMethods = {
-  leaseGrant: method(LeaseService.leaseGrant, rpc.LeaseGrantRequest, "write"),
-  leaseRevoke: method(LeaseService.leaseRevoke, rpc.LeaseRevokeRequest, "write"),
-  leaseTimeToLive: method(LeaseService.leaseTimeToLive, rpc.LeaseTimeToLiveRequest, "read"),
-  leaseLeases: method(LeaseService.leaseLeases, rpc.LeaseLeasesRequest, "read"),
+  leaseGrant: method(lease.leaseGrant, "write"),
+  leaseRevoke: method(lease.leaseRevoke, "write"),
+  leaseTimeToLive: method(lease.leaseTimeToLive, "read"),
+  leaseLeases: method(lease.leaseLeases, "read"),
 };
 
 export const clusterMethods = {
-  memberAdd: method(ClusterService.memberAdd, rpc.MemberAddRequest, "write"),
-  memberRemove: method(ClusterService.memberRemove, rpc.MemberRemoveRequest, "write"),
-  memberUpdate: method(ClusterService.memberUpdate, rpc.MemberUpdateRequest, "write"),
-  memberList: method(ClusterService.memberList, rpc.MemberListRequest, "read"),
-  memberPromote: method(ClusterService.memberPromote, rpc.MemberPromoteRequest, "write"),
+  memberAdd: method(cluster.memberAdd, "write"),
+  memberRemove: method(cluster.memberRemove, "write"),
+  memberUpdate: method(cluster.memberUpdate, "write"),
+  memberList: method(cluster.memberList, "read"),
+  memberPromote: method(cluster.memberPromote, "write"),
 };
 
 export const maintenanceMethods = {
-  alarm: method(MaintenanceService.alarm, rpc.AlarmRequest, "write"),
-  status: method(MaintenanceService.status, rpc.StatusRequest, "read"),
-  defragment: method(MaintenanceService.defragment, rpc.DefragmentRequest, "local"),
-  hash: method(MaintenanceService.hash, rpc.HashRequest, "read"),
-  hashKv: method(MaintenanceService.hashKv, rpc.HashKVRequest, "read"),
-  moveLeader: method(MaintenanceService.moveLeader, rpc.MoveLeaderRequest, "write"),
-  downgrade: method(MaintenanceService.downgrade, rpc.DowngradeRequest, "write"),
+  alarm: method(maintenance.alarm, "write"),
+  status: method(maintenance.status, "read"),
+  defragment: method(maintenance.defragment, "local"),
+  hash: method(maintenance.hash, "read"),
+  hashKV: method(maintenance.hashKV, "read"),
+  moveLeader: method(maintenance.moveLeader, "write"),
+  downgrade: method(maintenance.downgrade, "write"),
 };
 
 export const authMethods = {
-  authEnable: method(AuthService.authEnable, rpc.AuthEnableRequest, "write"),
-  authDisable: method(AuthService.authDisable, rpc.AuthDisableRequest, "write"),
-  authStatus: method(AuthService.authStatus, rpc.AuthStatusRequest, "read"),
-  authenticate: method(AuthService.authenticate, rpc.AuthenticateRequest, "read"),
-  userAdd: method(AuthService.userAdd, rpc.AuthUserAddRequest, "write"),
-  userGet: method(AuthService.userGet, rpc.AuthUserGetRequest, "read"),
-  userList: method(AuthService.userList, rpc.AuthUserListRequest, "read"),
-  userDelete: method(AuthService.userDelete, rpc.AuthUserDeleteRequest, "write"),
-  userChangePassword: method(AuthService.userChangePassword, rpc.AuthUserChangePasswordRequest, "write"),
-  userGrantRole: method(AuthService.userGrantRole, rpc.AuthUserGrantRoleRequest, "write"),
-  userRevokeRole: method(AuthService.userRevokeRole, rpc.AuthUserRevokeRoleRequest, "write"),
-  roleAdd: method(AuthService.roleAdd, rpc.AuthRoleAddRequest, "write"),
-  roleGet: method(AuthService.roleGet, rpc.AuthRoleGetRequest, "read"),
-  roleList: method(AuthService.roleList, rpc.AuthRoleListRequest, "read"),
-  roleDelete: method(AuthService.roleDelete, rpc.AuthRoleDeleteRequest, "write"),
-  roleGrantPermission: method(AuthService.roleGrantPermission, rpc.AuthRoleGrantPermissionRequest, "write"),
-  roleRevokePermission: method(AuthService.roleRevokePermission, rpc.AuthRoleRevokePermissionRequest, "write"),
+  authEnable: method(auth.authEnable, "write"),
+  authDisable: method(auth.authDisable, "write"),
+  authStatus: method(auth.authStatus, "read"),
+  authenticate: method(auth.authenticate, "read"),
+  userAdd: method(auth.userAdd, "write"),
+  userGet: method(auth.userGet, "read"),
+  userList: method(auth.userList, "read"),
+  userDelete: method(auth.userDelete, "write"),
+  userChangePassword: method(auth.userChangePassword, "write"),
+  userGrantRole: method(auth.userGrantRole, "write"),
+  userRevokeRole: method(auth.userRevokeRole, "write"),
+  roleAdd: method(auth.roleAdd, "write"),
+  roleGet: method(auth.roleGet, "read"),
+  roleList: method(auth.roleList, "read"),
+  roleDelete: method(auth.roleDelete, "write"),
+  roleGrantPermission: method(auth.roleGrantPermission, "write"),
+  roleRevokePermission: method(auth.roleRevokePermission, "write"),
 };
 
 export const lockMethods = {
-  lock: method(lock.LockService.lock, lock.LockRequest, "write"),
-  unlock: method(lock.LockService.unlock, lock.UnlockRequest, "write"),
+  lock: method(locks.lock, "write"),
+  unlock: method(locks.unlock, "write"),
 };
 
 export const electionMethods = {
-  campaign: method(election.ElectionService.campaign, election.CampaignRequest, "write"),
-  proclaim: method(election.ElectionService.proclaim, election.ProclaimRequest, "write"),
-  leader: method(election.ElectionService.leader, election.LeaderRequest, "read"),
-  resign: method(election.ElectionService.resign, election.ResignRequest, "write"),
+  campaign: method(elections.campaign, "write"),
+  proclaim: method(elections.proclaim, "write"),
+  leader: method(elections.leader, "read"),
+  resign: method(elections.resign, "write"),
 };
 
 export const healthMethods = {
-  check: method(health.HealthService.check, health.HealthCheckRequest, "read"),
+  check: method(methodsOf(health.HealthDefinition).check, "read"),
 };
 
 export const streamMethods = {
-  watch: method(WatchService.watch, rpc.WatchRequest, "read"),
-  leaseKeepAlive: method(LeaseService.leaseKeepAlive, rpc.LeaseKeepAliveRequest, "write"),
-  rangeStream: method(KVService.rangeStream, rpc.RangeRequest, "read"),
-  snapshot: method(MaintenanceService.snapshot, rpc.SnapshotRequest, "read"),
-  observe: method(election.ElectionService.observe, election.LeaderRequest, "read"),
+  watch: method(methodsOf(rpc.WatchDefinition).watch, "read"),
+  leaseKeepAlive: method(lease.leaseKeepAlive, "write"),
+  rangeStream: method(kv.rangeStream, "read"),
+  snapshot: method(maintenance.snapshot, "read"),
+  observe: method(elections.observe, "read"),
 };
 
 /** RPCs that take as long as others let them, so no default deadline applies. */

@@ -8,22 +8,23 @@ import type * as lock from "../../proto/gen/etcd/lock.js";
 import type * as rpc from "../../proto/gen/etcd/rpc.js";
 import type { CallOptions } from "./options.js";
 
-interface UnaryDefinition<Req, Res> {
+interface UnaryDefinition {
   readonly requestStream: false;
   readonly responseStream: false;
-  readonly requestSerialize: (value: Req) => Uint8Array;
-  readonly responseDeserialize: (value: never) => Res;
 }
-type RawUnary<D> = D extends {
-  readonly requestSerialize: (value: infer Req) => Uint8Array;
-  readonly responseDeserialize: (value: never) => infer Res;
+type Decodes<Message> = { decode(bytes: Uint8Array): Message };
+type RawUnary<Method> = Method extends {
+  readonly requestType: Decodes<infer Req>;
+  readonly responseType: Decodes<infer Res>;
 }
   ? (request: rpc.DeepPartial<Req>, options?: CallOptions) => Promise<Res>
   : never;
 
 /** Every unary RPC of a generated service, by its generated name. */
-export type RawUnaries<S> = {
-  readonly [K in keyof S as S[K] extends UnaryDefinition<infer _Req, infer _Res> ? K : never]: RawUnary<S[K]>;
+export type RawUnaries<Service extends { readonly methods: object }> = {
+  readonly [Name in keyof Service["methods"] as Service["methods"][Name] extends UnaryDefinition
+    ? Name
+    : never]: RawUnary<Service["methods"][Name]>;
 };
 
 /** What a raw watch takes besides its create request. */
@@ -43,13 +44,13 @@ export interface RawWatch extends AsyncIterable<rpc.WatchResponse>, AsyncDisposa
   close(): Promise<void>;
 }
 
-export interface RawKv extends RawUnaries<typeof rpc.KVService> {
+export interface RawKv extends RawUnaries<typeof rpc.KVDefinition> {
   rangeStream(
     request: rpc.DeepPartial<rpc.RangeRequest>,
     options?: CallOptions,
   ): AsyncIterable<rpc.RangeStreamResponse>;
 }
-export interface RawLease extends RawUnaries<typeof rpc.LeaseService> {
+export interface RawLease extends RawUnaries<typeof rpc.LeaseDefinition> {
   /**
    * Renews `id` at once and then at a third of its TTL, yielding every answer; ends after an answer with TTL 0 (the
    * lease is gone) and rejects when it could not be renewed in time.
@@ -58,10 +59,10 @@ export interface RawLease extends RawUnaries<typeof rpc.LeaseService> {
   /** One renewal. */
   keepAliveOnce(id: bigint, options?: CallOptions): Promise<rpc.LeaseKeepAliveResponse>;
 }
-export interface RawMaintenance extends RawUnaries<typeof rpc.MaintenanceService> {
+export interface RawMaintenance extends RawUnaries<typeof rpc.MaintenanceDefinition> {
   snapshot(request?: rpc.SnapshotRequest, options?: CallOptions): AsyncIterable<rpc.SnapshotResponse>;
 }
-export interface RawElection extends RawUnaries<typeof election.ElectionService> {
+export interface RawElection extends RawUnaries<typeof election.ElectionDefinition> {
   observe(
     request: rpc.DeepPartial<election.LeaderRequest>,
     options?: CallOptions,
@@ -71,11 +72,11 @@ export interface RawElection extends RawUnaries<typeof election.ElectionService>
 export interface RawClient {
   readonly kv: RawKv;
   readonly lease: RawLease;
-  readonly cluster: RawUnaries<typeof rpc.ClusterService>;
+  readonly cluster: RawUnaries<typeof rpc.ClusterDefinition>;
   readonly maintenance: RawMaintenance;
-  readonly auth: RawUnaries<typeof rpc.AuthService>;
-  readonly lock: RawUnaries<typeof lock.LockService>;
+  readonly auth: RawUnaries<typeof rpc.AuthDefinition>;
+  readonly lock: RawUnaries<typeof lock.LockDefinition>;
   readonly election: RawElection;
-  readonly health: RawUnaries<typeof health.HealthService>;
+  readonly health: RawUnaries<typeof health.HealthDefinition>;
   watch(request: rpc.DeepPartial<rpc.WatchCreateRequest>, options?: RawWatchOptions): RawWatch;
 }

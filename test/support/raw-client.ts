@@ -8,6 +8,7 @@ import * as election from "../../proto/gen/etcd/election.js";
 import * as health from "../../proto/gen/etcd/health.js";
 import * as lock from "../../proto/gen/etcd/lock.js";
 import * as rpc from "../../proto/gen/etcd/rpc.js";
+import { methodsOf } from "../../proto/methods.js";
 import { StreamReader } from "./stream-reader.js";
 
 const DEADLINE_MS = 15_000;
@@ -15,8 +16,13 @@ const DEADLINE_MS = 15_000;
 /** A generated method description, as much of it as a call needs. */
 export interface Method<Req, Res> {
   readonly path: string;
-  requestSerialize(value: Req): Buffer;
-  responseDeserialize(bytes: Buffer): Res;
+  readonly requestType: MessageType<Req>;
+  readonly responseType: MessageType<Res>;
+}
+
+interface MessageType<Value> {
+  encode(message: Value): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): Value;
 }
 
 interface Message<Req> {
@@ -83,8 +89,8 @@ export class Channel {
     return new Promise((resolve, reject) => {
       this.#client.makeUnaryRequest<Req, Res>(
         method.path,
-        (value) => method.requestSerialize(value),
-        (bytes) => method.responseDeserialize(bytes),
+        (value) => Buffer.from(method.requestType.encode(value).finish()),
+        (bytes) => method.responseType.decode(bytes),
         request,
         metadataOf(extras),
         optionsOf(extras),
@@ -99,15 +105,14 @@ export class Channel {
 
   /** Sends raw bytes as the request message and gives back the raw response message. */
   callRaw(path: string, request: Uint8Array): Promise<Buffer> {
-    const method = { path, requestSerialize: (bytes: Uint8Array) => Buffer.from(bytes), responseDeserialize: same };
-    return this.call<Uint8Array, Buffer>(method, request);
+    return this.call<Uint8Array, Buffer>({ path, requestType: asItIs, responseType: asItIs }, request);
   }
 
   read<Req, Res>(method: Method<Req, Res>, request: Req, extras: CallExtras = {}): StreamReader<Res> {
     const call = this.#client.makeServerStreamRequest<Req, Res>(
       method.path,
-      (value) => method.requestSerialize(value),
-      (bytes) => method.responseDeserialize(bytes),
+      (value) => Buffer.from(method.requestType.encode(value).finish()),
+      (bytes) => method.responseType.decode(bytes),
       request,
       metadataOf(extras),
       extras.timeoutMs === undefined ? {} : optionsOf(extras),
@@ -118,8 +123,8 @@ export class Channel {
   duplex<Req, Res>(method: Method<Req, Res>, message: Message<Req>, extras: CallExtras = {}): DuplexReader<Req, Res> {
     const call = this.#client.makeBidiStreamRequest<Req, Res>(
       method.path,
-      (value) => method.requestSerialize(value),
-      (bytes) => method.responseDeserialize(bytes),
+      (value) => Buffer.from(method.requestType.encode(value).finish()),
+      (bytes) => method.responseType.decode(bytes),
       metadataOf(extras),
       extras.timeoutMs === undefined ? {} : optionsOf(extras),
     );
@@ -141,9 +146,11 @@ export class Channel {
   }
 }
 
-function same(bytes: Buffer): Buffer {
-  return bytes;
-}
+/** A message that is its own bytes. */
+const asItIs = {
+  encode: (message: Uint8Array) => ({ finish: () => message }),
+  decode: (bytes: Uint8Array) => Buffer.from(bytes),
+};
 
 function metadataOf({ metadata = {} }: CallExtras): Metadata {
   const result = new Metadata();
@@ -174,18 +181,19 @@ export function rawClient(endpoint: string) {
 
 function kvAndWatch(channel: Channel) {
   return {
-    range: channel.unary(rpc.KVService.range, rpc.RangeRequest),
-    rangeStream: channel.reading(rpc.KVService.rangeStream, rpc.RangeRequest),
-    put: channel.unary(rpc.KVService.put, rpc.PutRequest),
-    deleteRange: channel.unary(rpc.KVService.deleteRange, rpc.DeleteRangeRequest),
-    txn: channel.unary(rpc.KVService.txn, rpc.TxnRequest),
-    compact: channel.unary(rpc.KVService.compact, rpc.CompactionRequest),
-    watch: (extras: CallExtras = {}): WatchStream => channel.duplex(rpc.WatchService.watch, rpc.WatchRequest, extras),
+    range: channel.unary(methodsOf(rpc.KVDefinition).range, rpc.RangeRequest),
+    rangeStream: channel.reading(methodsOf(rpc.KVDefinition).rangeStream, rpc.RangeRequest),
+    put: channel.unary(methodsOf(rpc.KVDefinition).put, rpc.PutRequest),
+    deleteRange: channel.unary(methodsOf(rpc.KVDefinition).deleteRange, rpc.DeleteRangeRequest),
+    txn: channel.unary(methodsOf(rpc.KVDefinition).txn, rpc.TxnRequest),
+    compact: channel.unary(methodsOf(rpc.KVDefinition).compact, rpc.CompactionRequest),
+    watch: (extras: CallExtras = {}): WatchStream =>
+      channel.duplex(methodsOf(rpc.WatchDefinition).watch, rpc.WatchRequest, extras),
   };
 }
 
 function leases(channel: Channel) {
-  const service = rpc.LeaseService;
+  const service = methodsOf(rpc.LeaseDefinition);
   return {
     leaseGrant: channel.unary(service.leaseGrant, rpc.LeaseGrantRequest),
     leaseRevoke: channel.unary(service.leaseRevoke, rpc.LeaseRevokeRequest),
@@ -197,7 +205,7 @@ function leases(channel: Channel) {
 }
 
 function members(channel: Channel) {
-  const service = rpc.ClusterService;
+  const service = methodsOf(rpc.ClusterDefinition);
   return {
     memberAdd: channel.unary(service.memberAdd, rpc.MemberAddRequest),
     memberRemove: channel.unary(service.memberRemove, rpc.MemberRemoveRequest),
@@ -208,13 +216,13 @@ function members(channel: Channel) {
 }
 
 function maintenance(channel: Channel) {
-  const service = rpc.MaintenanceService;
+  const service = methodsOf(rpc.MaintenanceDefinition);
   return {
     alarm: channel.unary(service.alarm, rpc.AlarmRequest),
     status: channel.unary(service.status, rpc.StatusRequest),
     defragment: channel.unary(service.defragment, rpc.DefragmentRequest),
     hash: channel.unary(service.hash, rpc.HashRequest),
-    hashKv: channel.unary(service.hashKv, rpc.HashKVRequest),
+    hashKv: channel.unary(service.hashKV, rpc.HashKVRequest),
     snapshot: channel.reading(service.snapshot, rpc.SnapshotRequest),
     moveLeader: channel.unary(service.moveLeader, rpc.MoveLeaderRequest),
     downgrade: channel.unary(service.downgrade, rpc.DowngradeRequest),
@@ -222,7 +230,7 @@ function maintenance(channel: Channel) {
 }
 
 function auth(channel: Channel) {
-  const service = rpc.AuthService;
+  const service = methodsOf(rpc.AuthDefinition);
   return {
     authEnable: channel.unary(service.authEnable, rpc.AuthEnableRequest),
     authDisable: channel.unary(service.authDisable, rpc.AuthDisableRequest),
@@ -246,14 +254,14 @@ function auth(channel: Channel) {
 
 function helpers(channel: Channel) {
   return {
-    lock: channel.unary(lock.LockService.lock, lock.LockRequest),
-    unlock: channel.unary(lock.LockService.unlock, lock.UnlockRequest),
-    campaign: channel.unary(election.ElectionService.campaign, election.CampaignRequest),
-    proclaim: channel.unary(election.ElectionService.proclaim, election.ProclaimRequest),
-    leader: channel.unary(election.ElectionService.leader, election.LeaderRequest),
-    observe: channel.reading(election.ElectionService.observe, election.LeaderRequest),
-    resign: channel.unary(election.ElectionService.resign, election.ResignRequest),
-    healthCheck: channel.unary(health.HealthService.check, health.HealthCheckRequest),
-    healthWatch: channel.reading(health.HealthService.watch, health.HealthCheckRequest),
+    lock: channel.unary(methodsOf(lock.LockDefinition).lock, lock.LockRequest),
+    unlock: channel.unary(methodsOf(lock.LockDefinition).unlock, lock.UnlockRequest),
+    campaign: channel.unary(methodsOf(election.ElectionDefinition).campaign, election.CampaignRequest),
+    proclaim: channel.unary(methodsOf(election.ElectionDefinition).proclaim, election.ProclaimRequest),
+    leader: channel.unary(methodsOf(election.ElectionDefinition).leader, election.LeaderRequest),
+    observe: channel.reading(methodsOf(election.ElectionDefinition).observe, election.LeaderRequest),
+    resign: channel.unary(methodsOf(election.ElectionDefinition).resign, election.ResignRequest),
+    healthCheck: channel.unary(methodsOf(health.HealthDefinition).check, health.HealthCheckRequest),
+    healthWatch: channel.reading(methodsOf(health.HealthDefinition).watch, health.HealthCheckRequest),
   };
 }

@@ -6,20 +6,6 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import {
-  type CallOptions,
-  type ChannelCredentials,
-  Client,
-  type ClientOptions,
-  type ClientReadableStream,
-  type ClientUnaryCall,
-  type handleServerStreamingCall,
-  type handleUnaryCall,
-  makeGenericClientConstructor,
-  type Metadata,
-  type ServiceError,
-  type UntypedServiceImplementation,
-} from "@grpc/grpc-js";
 import { KeyValue } from "./kv.js";
 import { ResponseHeader } from "./rpc.js";
 
@@ -690,137 +676,53 @@ export const ProclaimResponse: MessageFns<ProclaimResponse> = {
   },
 };
 
-export type ElectionService = typeof ElectionService;
-export const ElectionService = {
-  campaign: {
-    path: "/v3electionpb.Election/Campaign" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: CampaignRequest): Buffer => Buffer.from(CampaignRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): CampaignRequest => CampaignRequest.decode(value),
-    responseSerialize: (value: CampaignResponse): Buffer => Buffer.from(CampaignResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): CampaignResponse => CampaignResponse.decode(value),
-  },
-  proclaim: {
-    path: "/v3electionpb.Election/Proclaim" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: ProclaimRequest): Buffer => Buffer.from(ProclaimRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): ProclaimRequest => ProclaimRequest.decode(value),
-    responseSerialize: (value: ProclaimResponse): Buffer => Buffer.from(ProclaimResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): ProclaimResponse => ProclaimResponse.decode(value),
-  },
-  leader: {
-    path: "/v3electionpb.Election/Leader" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: LeaderRequest): Buffer => Buffer.from(LeaderRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): LeaderRequest => LeaderRequest.decode(value),
-    responseSerialize: (value: LeaderResponse): Buffer => Buffer.from(LeaderResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): LeaderResponse => LeaderResponse.decode(value),
-  },
-  observe: {
-    path: "/v3electionpb.Election/Observe" as const,
-    requestStream: false as const,
-    responseStream: true as const,
-    requestSerialize: (value: LeaderRequest): Buffer => Buffer.from(LeaderRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): LeaderRequest => LeaderRequest.decode(value),
-    responseSerialize: (value: LeaderResponse): Buffer => Buffer.from(LeaderResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): LeaderResponse => LeaderResponse.decode(value),
-  },
-  resign: {
-    path: "/v3electionpb.Election/Resign" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: ResignRequest): Buffer => Buffer.from(ResignRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): ResignRequest => ResignRequest.decode(value),
-    responseSerialize: (value: ResignResponse): Buffer => Buffer.from(ResignResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): ResignResponse => ResignResponse.decode(value),
+export type ElectionDefinition = typeof ElectionDefinition;
+export const ElectionDefinition = {
+  name: "Election",
+  fullName: "v3electionpb.Election",
+  methods: {
+    campaign: {
+      name: "Campaign",
+      requestType: CampaignRequest as typeof CampaignRequest,
+      requestStream: false,
+      responseType: CampaignResponse as typeof CampaignResponse,
+      responseStream: false,
+      options: {},
+    },
+    proclaim: {
+      name: "Proclaim",
+      requestType: ProclaimRequest as typeof ProclaimRequest,
+      requestStream: false,
+      responseType: ProclaimResponse as typeof ProclaimResponse,
+      responseStream: false,
+      options: {},
+    },
+    leader: {
+      name: "Leader",
+      requestType: LeaderRequest as typeof LeaderRequest,
+      requestStream: false,
+      responseType: LeaderResponse as typeof LeaderResponse,
+      responseStream: false,
+      options: {},
+    },
+    observe: {
+      name: "Observe",
+      requestType: LeaderRequest as typeof LeaderRequest,
+      requestStream: false,
+      responseType: LeaderResponse as typeof LeaderResponse,
+      responseStream: true,
+      options: {},
+    },
+    resign: {
+      name: "Resign",
+      requestType: ResignRequest as typeof ResignRequest,
+      requestStream: false,
+      responseType: ResignResponse as typeof ResignResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
-
-export interface ElectionServer extends UntypedServiceImplementation {
-  campaign: handleUnaryCall<CampaignRequest, CampaignResponse>;
-  proclaim: handleUnaryCall<ProclaimRequest, ProclaimResponse>;
-  leader: handleUnaryCall<LeaderRequest, LeaderResponse>;
-  observe: handleServerStreamingCall<LeaderRequest, LeaderResponse>;
-  resign: handleUnaryCall<ResignRequest, ResignResponse>;
-}
-
-export interface ElectionClient extends Client {
-  campaign(
-    request: CampaignRequest,
-    callback: (error: ServiceError | null, response: CampaignResponse) => void,
-  ): ClientUnaryCall;
-  campaign(
-    request: CampaignRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: CampaignResponse) => void,
-  ): ClientUnaryCall;
-  campaign(
-    request: CampaignRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: CampaignResponse) => void,
-  ): ClientUnaryCall;
-  proclaim(
-    request: ProclaimRequest,
-    callback: (error: ServiceError | null, response: ProclaimResponse) => void,
-  ): ClientUnaryCall;
-  proclaim(
-    request: ProclaimRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ProclaimResponse) => void,
-  ): ClientUnaryCall;
-  proclaim(
-    request: ProclaimRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ProclaimResponse) => void,
-  ): ClientUnaryCall;
-  leader(
-    request: LeaderRequest,
-    callback: (error: ServiceError | null, response: LeaderResponse) => void,
-  ): ClientUnaryCall;
-  leader(
-    request: LeaderRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: LeaderResponse) => void,
-  ): ClientUnaryCall;
-  leader(
-    request: LeaderRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: LeaderResponse) => void,
-  ): ClientUnaryCall;
-  observe(request: LeaderRequest, options?: Partial<CallOptions>): ClientReadableStream<LeaderResponse>;
-  observe(
-    request: LeaderRequest,
-    metadata?: Metadata,
-    options?: Partial<CallOptions>,
-  ): ClientReadableStream<LeaderResponse>;
-  resign(
-    request: ResignRequest,
-    callback: (error: ServiceError | null, response: ResignResponse) => void,
-  ): ClientUnaryCall;
-  resign(
-    request: ResignRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ResignResponse) => void,
-  ): ClientUnaryCall;
-  resign(
-    request: ResignRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ResignResponse) => void,
-  ): ClientUnaryCall;
-}
-
-export const ElectionClient = makeGenericClientConstructor(ElectionService, "v3electionpb.Election") as unknown as {
-  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): ElectionClient;
-  service: typeof ElectionService;
-  serviceName: string;
-};
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 

@@ -6,18 +6,6 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import {
-  type CallOptions,
-  type ChannelCredentials,
-  Client,
-  type ClientOptions,
-  type ClientUnaryCall,
-  type handleUnaryCall,
-  makeGenericClientConstructor,
-  type Metadata,
-  type ServiceError,
-  type UntypedServiceImplementation,
-} from "@grpc/grpc-js";
 import { ResponseHeader } from "./rpc.js";
 
 export const protobufPackage = "v3lockpb";
@@ -298,68 +286,29 @@ export const UnlockResponse: MessageFns<UnlockResponse> = {
   },
 };
 
-export type LockService = typeof LockService;
-export const LockService = {
-  lock: {
-    path: "/v3lockpb.Lock/Lock" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: LockRequest): Buffer => Buffer.from(LockRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): LockRequest => LockRequest.decode(value),
-    responseSerialize: (value: LockResponse): Buffer => Buffer.from(LockResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): LockResponse => LockResponse.decode(value),
-  },
-  unlock: {
-    path: "/v3lockpb.Lock/Unlock" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: UnlockRequest): Buffer => Buffer.from(UnlockRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): UnlockRequest => UnlockRequest.decode(value),
-    responseSerialize: (value: UnlockResponse): Buffer => Buffer.from(UnlockResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): UnlockResponse => UnlockResponse.decode(value),
+export type LockDefinition = typeof LockDefinition;
+export const LockDefinition = {
+  name: "Lock",
+  fullName: "v3lockpb.Lock",
+  methods: {
+    lock: {
+      name: "Lock",
+      requestType: LockRequest as typeof LockRequest,
+      requestStream: false,
+      responseType: LockResponse as typeof LockResponse,
+      responseStream: false,
+      options: {},
+    },
+    unlock: {
+      name: "Unlock",
+      requestType: UnlockRequest as typeof UnlockRequest,
+      requestStream: false,
+      responseType: UnlockResponse as typeof UnlockResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
-
-export interface LockServer extends UntypedServiceImplementation {
-  lock: handleUnaryCall<LockRequest, LockResponse>;
-  unlock: handleUnaryCall<UnlockRequest, UnlockResponse>;
-}
-
-export interface LockClient extends Client {
-  lock(request: LockRequest, callback: (error: ServiceError | null, response: LockResponse) => void): ClientUnaryCall;
-  lock(
-    request: LockRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: LockResponse) => void,
-  ): ClientUnaryCall;
-  lock(
-    request: LockRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: LockResponse) => void,
-  ): ClientUnaryCall;
-  unlock(
-    request: UnlockRequest,
-    callback: (error: ServiceError | null, response: UnlockResponse) => void,
-  ): ClientUnaryCall;
-  unlock(
-    request: UnlockRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: UnlockResponse) => void,
-  ): ClientUnaryCall;
-  unlock(
-    request: UnlockRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: UnlockResponse) => void,
-  ): ClientUnaryCall;
-}
-
-export const LockClient = makeGenericClientConstructor(LockService, "v3lockpb.Lock") as unknown as {
-  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): LockClient;
-  service: typeof LockService;
-  serviceName: string;
-};
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 

@@ -1,20 +1,11 @@
 /** The same random history in a real etcd and in our machine: same results, same pairs, same hash at every revision. */
-import { credentials, type ServiceError } from "@grpc/grpc-js";
+import type { ServiceError } from "@grpc/grpc-js";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  HashKVRequest,
-  type HashKVResponse,
-  KVClient,
-  LeaseClient,
-  MaintenanceClient,
-  type RangeResponse,
-  type RequestOp,
-  type TxnRequest,
-  type TxnResponse,
-} from "../../../proto/gen/etcd/rpc.js";
+import { type RequestOp, type TxnRequest, type TxnResponse } from "../../../proto/gen/etcd/rpc.js";
 import { status, WireError } from "../../../proto/status.js";
 import type { CommandBody } from "../../../src/server/state/types.js";
+import { type RawClient, rawClient } from "../../support/raw-client.js";
 import { type RealEtcd, realEtcdMissing, startRealEtcd } from "../../support/real-etcd.js";
 import { command, rangeRequest } from "./commands.js";
 import { showAnswer, showRange } from "./model.js";
@@ -29,10 +20,12 @@ const decidedByApply = new Set<string>(
 
 type Answer<T> = { readonly value: T } | { readonly failure: string };
 
-function call<T>(send: (done: (error: ServiceError | null, value: T) => void) => unknown): Promise<Answer<T>> {
-  return new Promise((resolve) => {
-    send((error, value) => resolve(error === null ? { value } : { failure: error.details }));
-  });
+async function call<T>(answer: Promise<T>): Promise<Answer<T>> {
+  try {
+    return { value: await answer };
+  } catch (error) {
+    return { failure: (error as ServiceError).details };
+  }
 }
 
 /**
@@ -65,20 +58,15 @@ describe.skipIf(realEtcdMissing !== undefined)(
   `a history shared with a real etcd (${realEtcdMissing ?? "present"})`,
   () => {
     let etcd: RealEtcd;
-    let kv: KVClient;
-    let lease: LeaseClient;
-    let maintenance: MaintenanceClient;
+    let client: RawClient;
     let world: World;
     beforeAll(async () => {
       etcd = await startRealEtcd();
-      const address = new URL(etcd.endpoint).host;
-      kv = new KVClient(address, credentials.createInsecure());
-      lease = new LeaseClient(address, credentials.createInsecure());
-      maintenance = new MaintenanceClient(address, credentials.createInsecure());
+      client = rawClient(new URL(etcd.endpoint).host);
       world = new World();
     });
     afterAll(async () => {
-      for (const client of [kv, lease, maintenance]) client?.close();
+      client?.close();
       world?.close();
       await etcd?.stop();
     });
@@ -93,17 +81,17 @@ describe.skipIf(realEtcdMissing !== undefined)(
     function send(body: CommandBody): Promise<Answer<{ header: { revision: bigint } | undefined }>> {
       switch (body.$case) {
         case "put":
-          return call((done) => kv.put(body.value, done));
+          return call(client.put(body.value));
         case "deleteRange":
-          return call((done) => kv.deleteRange(body.value, done));
+          return call(client.deleteRange(body.value));
         case "txn":
-          return call((done) => kv.txn(body.value, done));
+          return call(client.txn(body.value));
         case "compact":
-          return call((done) => kv.compact({ ...body.value, physical: true }, done));
+          return call(client.compact({ ...body.value, physical: true }));
         case "leaseGrant":
-          return call((done) => lease.leaseGrant({ ID: body.value.id, TTL: 3600n }, done));
+          return call(client.leaseGrant({ ID: body.value.id, TTL: 3600n }));
         case "leaseRevoke":
-          return call((done) => lease.leaseRevoke({ ID: body.value.id }, done));
+          return call(client.leaseRevoke({ ID: body.value.id }));
         case "alarm":
         case "memberPublish":
         case "clusterVersionSet":
@@ -115,15 +103,14 @@ describe.skipIf(realEtcdMissing !== undefined)(
     async function compareHashes(): Promise<void> {
       const newest = world.reader.revision();
       for (let revision = Math.max(world.reader.compactRevision() + 1, 1); revision <= newest; revision++) {
-        const request = HashKVRequest.create({ revision: BigInt(revision) });
-        const theirs = await call<HashKVResponse>((done) => maintenance.hashKv(request, done));
+        const theirs = await call(client.hashKv({ revision: BigInt(revision) }));
         const { hash, compactRevision } = world.reader.hashKv(revision);
         expect(theirs).toMatchObject({ value: { hash, compactRevision: BigInt(compactRevision) } });
       }
     }
 
     async function compareRange(request: Parameters<typeof world.reader.range>[0]): Promise<void> {
-      const theirs = await call<RangeResponse>((done) => kv.range(request, done));
+      const theirs = await call(client.range(request));
       try {
         const ours = showRange(world.reader.range(request));
         expect("value" in theirs && showRange({ ...theirs.value, count: Number(theirs.value.count) })).toEqual(ours);

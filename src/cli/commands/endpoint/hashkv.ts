@@ -22,7 +22,7 @@ export default class EndpointHashKv extends BaseCommand<typeof flags> {
     for (const endpoint of await chosenEndpoints(session, cluster)) {
       try {
         const options = session.at(endpoint, session.deadline());
-        endpoints.push({ endpoint, hash: await session.raw.maintenance.hashKv({ revision: rev }, options) });
+        endpoints.push({ endpoint, hash: await session.raw.maintenance.hashKV({ revision: rev }, options) });
       } catch (error) {
         failed = session.failure(error, ExitCode.Error);
         await writeError(`Failed to get the hash of endpoint ${endpoint} (${failed.message})`);
