@@ -2,7 +2,7 @@
  * The tail of the log that is kept in memory, and how far it is written, committed and applied.
  * firstIndex - 1 <= applied <= min(commit, stable), commit <= lastIndex, stable <= lastIndex.
  */
-import { invariant } from "../invariant.js";
+import { InvariantError, invariant } from "../invariant.js";
 import type { Apply, Entry, RaftLimits, RestoredState } from "./types.js";
 
 /** A write on its way to disk. `upTo` is the last index of the log *as it is now* that is durable with it. */
@@ -53,9 +53,9 @@ export class RaftLog {
     // The stored commit is a lower bound: the state file may have seen a later one.
     this.#commit = Math.max(restored.hardState.commit, restored.applied, restored.firstIndex - 1);
     this.#applied = restored.applied;
-    invariant(this.#applied >= this.#firstIndex - 1, "the log is compacted past what is applied", this.#numbers());
-    invariant(this.#applied <= this.lastIndex, "more is applied than the log holds", this.#numbers());
-    invariant(this.#commit <= this.lastIndex, "more was committed than the log holds", this.#numbers());
+    this.#must(this.#applied >= this.#firstIndex - 1, "the log is compacted past what is applied", this.#applied);
+    this.#must(this.#applied <= this.lastIndex, "more is applied than the log holds", this.#applied);
+    this.#must(this.#commit <= this.lastIndex, "more was committed than the log holds", this.#commit);
   }
 
   get firstIndex(): number {
@@ -94,10 +94,8 @@ export class RaftLog {
 
   /** The entries of the range, cut where their bytes pass `bytesMax`, but at least one. The range must be in the log. */
   slice(range: IndexRange, bytesMax: number): readonly Entry[] {
-    invariant(range.from >= this.#firstIndex && range.to <= this.lastIndex, "entries are not in the log", {
-      ...range,
-      ...this.#numbers(),
-    });
+    this.#must(range.from >= this.#firstIndex, "entries are not in the log any more", range.from);
+    this.#must(range.to <= this.lastIndex, "entries are not in the log yet", range.to);
     const limit = this.#bytesAt(range.from - 1) + bytesMax;
     let to = range.to;
     if (this.#bytesAt(to) > limit) {
@@ -118,8 +116,8 @@ export class RaftLog {
   }
 
   append(entry: Entry): void {
-    invariant(entry.index === this.lastIndex + 1, "the log has a gap", { index: entry.index, ...this.#numbers() });
-    invariant(entry.term >= this.lastTerm, "terms in the log go backwards", { term: entry.term, ...this.#numbers() });
+    this.#must(entry.index === this.lastIndex + 1, "the log has a gap", entry.index);
+    this.#must(entry.term >= this.lastTerm, "terms in the log go backwards", entry.index);
     this.#bytesThrough.push(this.#bytesAt(this.lastIndex) + entry.data.length);
     this.#entries.push(entry);
   }
@@ -140,7 +138,7 @@ export class RaftLog {
   /** Raises the commit index; answers whether it moved. */
   commitTo(index: number): boolean {
     if (index <= this.#commit) return false;
-    invariant(index <= this.lastIndex, "commit is beyond the log", { index, ...this.#numbers() });
+    this.#must(index <= this.lastIndex, "commit is beyond the log", index);
     this.#commit = index;
     return true;
   }
@@ -184,11 +182,8 @@ export class RaftLog {
   }
 
   appliedTo(index: number): void {
-    invariant(index >= this.#applied, "the applied index went back", { index, ...this.#numbers() });
-    invariant(index <= (this.#applying ?? this.#applied), "applied what was not handed out", {
-      index,
-      ...this.#numbers(),
-    });
+    this.#must(index >= this.#applied, "the applied index went back", index);
+    this.#must(index <= (this.#applying ?? this.#applied), "applied what was not handed out", index);
     this.#applied = index;
     if (index === this.#applying) this.#applying = undefined;
   }
@@ -196,9 +191,9 @@ export class RaftLog {
   /** Forgets entries up to `index` here and, with the next write, on disk. */
   compact(index: number): void {
     if (index < this.#firstIndex) return;
-    invariant(index <= this.#applied, "compaction passes what is applied", { index, ...this.#numbers() });
+    this.#must(index <= this.#applied, "compaction passes what is applied", index);
     const previousTerm = this.term(index);
-    invariant(previousTerm !== undefined, "the compacted entry has no term", { index, ...this.#numbers() });
+    this.#must(previousTerm !== undefined, "the compacted entry has no term", index);
     this.#bytesBefore = this.#bytesAt(index);
     const count = index - this.#firstIndex + 1;
     this.#entries.splice(0, count);
@@ -209,7 +204,7 @@ export class RaftLog {
   }
 
   #truncate(from: number): void {
-    invariant(from > this.#commit, "a committed entry would be overwritten", { from, ...this.#numbers() });
+    this.#must(from > this.#commit, "a committed entry would be overwritten", from);
     this.#entries.length = from - this.#firstIndex;
     this.#bytesThrough.length = from - this.#firstIndex;
     if (from < this.#unwritten) {
@@ -225,8 +220,11 @@ export class RaftLog {
     return this.#bytesThrough[index - this.#firstIndex] ?? this.#bytesBefore;
   }
 
-  #numbers(): Record<string, unknown> {
-    return {
+  /** An invariant about `index`; the numbers that prove a failure are gathered only then, for this is the hot path. */
+  #must(condition: boolean, message: string, index: number): asserts condition {
+    if (condition) return;
+    throw new InvariantError(message, {
+      index,
       firstIndex: this.#firstIndex,
       lastIndex: this.lastIndex,
       lastTerm: this.lastTerm,
@@ -235,6 +233,6 @@ export class RaftLog {
       stable: this.#stable,
       unwritten: this.#unwritten,
       writes: this.#writes,
-    };
+    });
   }
 }

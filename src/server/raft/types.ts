@@ -103,7 +103,10 @@ export interface Effects {
   readonly role: RoleChange | undefined;
 }
 
-/** One durable write, performed whole and in order of `id`; then the driver steps `durable(id)`. */
+/**
+ * One durable write, performed whole and in order of `id`; then the driver steps `durable(id)`. It may hold nothing but
+ * `sendAfter`: answers that rest on earlier writes, for which the disk need not be touched, only waited for.
+ */
 export interface Append {
   readonly id: number;
   readonly hardState: HardState | undefined;
