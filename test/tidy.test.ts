@@ -99,6 +99,8 @@ describe("packages", () => {
   it.each([
     ["src/server/api/kv.ts", 'import { status } from "@grpc/grpc-js";'],
     ["src/client/kv.ts", 'import type { ServiceError } from "@grpc/grpc-js";'],
+    ["src/server/rpc/serve.ts", 'import { Server } from "@grpc/grpc-js";'],
+    ["proto/gen/etcd/rpc.ts", 'import { Client } from "@grpc/grpc-js";'],
     ["src/server/state/machine.ts", 'import Database from "better-sqlite3";'],
     ["src/client/index.ts", 'export { Command } from "@oclif/core";'],
     ["src/server/raft/core.ts", 'import { map } from "lodash/fp";'],
@@ -109,7 +111,7 @@ describe("packages", () => {
 
   it.each([
     ["src/client/grpc-transport.ts", 'import { Client } from "@grpc/grpc-js";'],
-    ["src/server/rpc/serve.ts", 'import { Server } from "@grpc/grpc-js";'],
+    ["src/server/rpc/serve.ts", 'import { createServer } from "node:http2";'],
     ["src/server/storage/database.ts", 'const Database = require("better-sqlite3");'],
     ["src/server/state/machine.ts", 'import { BinaryReader } from "@bufbuild/protobuf/wire";'],
   ])("lets %s have %s", (path, text) => {
