@@ -19,32 +19,37 @@ function seedsOf(text: string): number[] {
   return Array.from({ length: to - from + 1 }, (_, index) => from + index);
 }
 
+interface Step {
+  readonly name: string;
+  readonly request: object;
+  readonly call: Call;
+}
+
+function step<Req extends object>(
+  name: string,
+  request: Req,
+  call: (client: RawClient, request: Req) => Promise<object>,
+): Step {
+  return { name, request, call: (client) => call(client, request) };
+}
+
 /** One random request; both servers get the same bytes. */
-function randomCall(dice: Dice, revision: number): { name: string; request: object; call: Call } {
-  const of = <Req extends object>(
-    name: string,
-    request: Req,
-    call: (client: RawClient, request: Req) => Promise<object>,
-  ) => ({
-    name,
-    request,
-    call: (client: RawClient) => call(client, request),
-  });
+function randomStep(dice: Dice, revision: number): Step {
   const side = dice.below(40);
-  if (side < 12) return of("put", randomPut(dice), (client, request) => client.put(request));
-  if (side < 20) return of("range", randomRange(dice, revision), (client, request) => client.range(request));
-  if (side < 23) return of("delete", randomDelete(dice), (client, request) => client.deleteRange(request));
-  if (side < 32) return of("txn", randomTxn(dice, revision), (client, request) => client.txn(request));
+  if (side < 12) return step("put", randomPut(dice), (client, request) => client.put(request));
+  if (side < 20) return step("range", randomRange(dice, revision), (client, request) => client.range(request));
+  if (side < 23) return step("delete", randomDelete(dice), (client, request) => client.deleteRange(request));
+  if (side < 32) return step("txn", randomTxn(dice, revision), (client, request) => client.txn(request));
   const ID = dice.pick([11n, 12n, 13n]);
-  if (side < 35) return of("grant", { TTL: 1000n, ID }, (client, request) => client.leaseGrant(request));
-  if (side < 36) return of("revoke", { ID }, (client, request) => client.leaseRevoke(request));
-  if (side < 37) return of("ttl", { ID, keys: true }, sortedTtl);
+  if (side < 35) return step("grant", { TTL: 1000n, ID }, (client, request) => client.leaseGrant(request));
+  if (side < 36) return step("revoke", { ID }, (client, request) => client.leaseRevoke(request));
+  if (side < 37) return step("ttl", { ID, keys: true }, sortedTtl);
   if (side < 39) {
     const at = BigInt(dice.pick([0, revision, past(dice, revision), revision + 1]));
-    return of("hash", { revision: at }, (client, request) => client.hashKv(request));
+    return step("hash", { revision: at }, (client, request) => client.hashKv(request));
   }
   const at = BigInt(past(dice, revision));
-  return of("compact", { revision: at, physical: true }, (client, request) => client.compact(request));
+  return step("compact", { revision: at, physical: true }, (client, request) => client.compact(request));
 }
 
 /** A revision not long ago. Those of 0 and below, which 3.5 takes and ours refuses, have cases of their own. */
@@ -85,9 +90,9 @@ function isBuffer(field: unknown): field is { data: number[] } {
   return typeof field === "object" && field !== null && "type" in field && field.type === "Buffer";
 }
 
-/** Answers of 3.7 to keys_only carry no lease; so that both can be compared, such reads are made on whole keys. */
-function comparable<T extends { name: string; request: object }>(step: T): boolean {
-  return !inWords(step.request).includes('"keysOnly": true');
+/** Answers of 3.7 to keys_only carry no lease, so such reads cannot be compared. */
+function isComparable(request: object): boolean {
+  return !inWords(request).includes('"keysOnly": true');
 }
 
 async function everyEvent(client: RawClient, startRevision: bigint, upTo: bigint): Promise<string[]> {
@@ -109,10 +114,10 @@ async function play(seed: number, ours: RawClient, theirs: RawClient): Promise<v
   let revision = 1;
   let compacted = 1;
   const log: string[] = [];
-  for (let step = 0; step < STEPS; step += 1) {
-    const { name, request, call } = randomCall(dice, revision);
-    log.push(`${step} ${name} ${inWords(request)}`);
-    if (!comparable({ name, request })) continue;
+  for (let count = 0; count < STEPS; count += 1) {
+    const { name, request, call } = randomStep(dice, revision);
+    log.push(`${count} ${name} ${inWords(request)}`);
+    if (!isComparable(request)) continue;
     const [mine, real] = await Promise.all([outcome(call(ours)), outcome(call(theirs))]);
     expect(mine, `seed ${seed}, after:\n${log.slice(-3).join("\n")}`).toBe(real);
     const now = (await theirs.range({ key: Buffer.from("x"), countOnly: true })).header;
