@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { invariant } from "../invariant.js";
 import type { Entry } from "../raft/types.js";
-import { StorageRefused } from "../storage/failure.js";
+import { type StorageFailure, StorageRefused } from "../storage/failure.js";
 import { createDirectory, nextStateFile, removeDatabase } from "../storage/files.js";
 import { StateStore } from "../storage/state-store.js";
 import type { LogStore } from "../storage/types.js";
@@ -26,6 +26,8 @@ export interface StateOptions {
   readonly bootstrap?: StateBootstrap | undefined;
   /** Never waits for the disk. For tests. */
   readonly unsafeNoFsync?: boolean | undefined;
+  /** Told about every StorageFailure before it is thrown; a damaged pair found by a read has to end the process too. */
+  readonly onFailure?: ((failure: StorageFailure) => void) | undefined;
 }
 
 export interface StateBootstrap {
@@ -37,10 +39,10 @@ const compactRowsMax = 1000;
 
 /** Throws StorageRefused (`notInitialized`, `wrongCluster`, `unsupportedVersion`) and StorageFailure. */
 export function openState(options: StateOptions): State {
-  const { dir, file, bootstrap, unsafeNoFsync } = options;
+  const { dir, file, bootstrap, unsafeNoFsync, onFailure } = options;
   if (bootstrap !== undefined) createDirectory(dir);
   const mode = bootstrap === undefined ? "existing" : "create";
-  const store = new StateStore({ dir, file, mode, unsafeNoFsync });
+  const store = new StateStore({ dir, file, mode, unsafeNoFsync, onFailure });
   try {
     initialize(store, options);
     return new SqliteState(store);

@@ -3,7 +3,8 @@ import { crc32 } from "node:zlib";
 
 // The fixed part comes last: zlib forgets what it had before when it is handed an empty piece.
 const entryHead = Buffer.alloc(13);
-const revisionHead = Buffer.alloc(17);
+const revisionHead = new Uint8Array(17);
+const revisionHeadView = new DataView(revisionHead.buffer);
 
 /** Checksum of a log entry over index, term, kind and data. Index and term are below 2^48. */
 export function entryChecksum(index: number, term: number, kindCode: number, data: Uint8Array): number {
@@ -15,9 +16,9 @@ export function entryChecksum(index: number, term: number, kindCode: number, dat
 
 /** Checksum of a row of `rev` over id, previous id (0 if none), tombstone flag and the encoded pair. */
 export function revisionChecksum(id: bigint, previous: bigint, deleted: boolean, kv: Uint8Array): number {
-  revisionHead.writeBigInt64LE(id, 0);
-  revisionHead.writeBigInt64LE(previous, 8);
-  revisionHead.writeUInt8(deleted ? 1 : 0, 16);
+  revisionHeadView.setBigInt64(0, id, true);
+  revisionHeadView.setBigInt64(8, previous, true);
+  revisionHead[16] = deleted ? 1 : 0;
   return crc32(revisionHead, crc32(kv));
 }
 

@@ -30,6 +30,8 @@ export interface DatabaseOptions {
   readonly schemaVersion: number;
   /** Run once, in the transaction that also sets the version, when the file is new. */
   readonly schema: string;
+  /** Told about every {@link StorageFailure}, before it is thrown: those of reads reach nobody else who could act. */
+  readonly onFailure?: ((failure: StorageFailure) => void) | undefined;
 }
 
 /**
@@ -42,12 +44,14 @@ export class Database {
   readonly #statements = new Map<string, Statement>();
   readonly #begin: Statement;
   readonly #commit: Statement;
-  #synchronous: Synchronous;
+  readonly #synchronous: Synchronous;
+  readonly #onFailure: ((failure: StorageFailure) => void) | undefined;
   #failed = false;
 
   constructor(options: DatabaseOptions) {
     this.path = options.path;
     this.#synchronous = options.synchronous;
+    this.#onFailure = options.onFailure;
     this.#connection = openConnection(options);
     this.#begin = this.#connection.prepare("BEGIN IMMEDIATE");
     this.#commit = this.#connection.prepare("COMMIT");
@@ -79,7 +83,7 @@ export class Database {
     try {
       return work();
     } catch (error) {
-      throw asFailure(error, this.path);
+      throw this.#failure(error);
     }
   }
 
@@ -93,8 +97,14 @@ export class Database {
       return result;
     } catch (error) {
       this.#failed = true;
-      throw asFailure(error, this.path);
+      throw this.#failure(error);
     }
+  }
+
+  #failure(error: unknown): unknown {
+    const failure = asFailure(error, this.path);
+    if (failure instanceof StorageFailure) this.#onFailure?.(failure);
+    return failure;
   }
 
   /** Like {@link Database.write}, but on disk when it returns; the sync covers every earlier commit too. */
@@ -149,6 +159,7 @@ export class Database {
     }
   }
 
+  /** Not told to `onFailure`: what failed first was. */
   #assertUsable(): void {
     if (this.#failed) throw new StorageFailure("other", `${this.path}: used after a failure`);
   }

@@ -19,6 +19,8 @@ export interface StateStoreOptions {
   readonly mode: "create" | "existing";
   /** Never waits for the disk. For tests. */
   readonly unsafeNoFsync?: boolean | undefined;
+  /** Told about every StorageFailure, reads included, before it is thrown. */
+  readonly onFailure?: ((failure: StorageFailure) => void) | undefined;
 }
 
 /** Frames in the write-ahead log that make a checkpoint worth its time (about 6 ms each thousand). */
@@ -41,21 +43,22 @@ export interface StateTables {
 /** Owns the connection to a member's current state file. */
 export class StateStore {
   readonly dir: string;
-  readonly #noFsync: boolean;
+  readonly #options: StateStoreOptions;
   #file: string;
   #database: Database;
   #tables: StateTables;
 
   /** Throws StorageRefused (`notInitialized`, `unsupportedVersion`) and StorageFailure. */
-  constructor({ dir, file, mode, unsafeNoFsync }: StateStoreOptions) {
+  constructor(options: StateStoreOptions) {
+    const { dir, file, mode } = options;
     this.dir = dir;
-    this.#noFsync = unsafeNoFsync === true;
+    this.#options = options;
     const path = join(dir, file);
     if (mode === "existing" && !existsSync(path)) {
       throw new StorageRefused("notInitialized", `state file ${path} is missing; replace this member`);
     }
     this.#file = file;
-    this.#database = openDatabase(path, this.#noFsync);
+    this.#database = openDatabase(path, options);
     this.#tables = openTables(this.#database);
   }
 
@@ -73,7 +76,7 @@ export class StateStore {
    * returned, the old file stays in use, and it is deleted only afterwards.
    */
   switchTo(file: string, commit: () => void): void {
-    const database = openDatabase(join(this.dir, file), this.#noFsync);
+    const database = openDatabase(join(this.dir, file), this.#options);
     const tables = openTables(database);
     commit();
     const old = this.#database;
@@ -139,10 +142,10 @@ export class StateStore {
   }
 }
 
-function openDatabase(path: string, noFsync: boolean): Database {
+function openDatabase(path: string, { unsafeNoFsync, onFailure }: StateStoreOptions): Database {
   const database = new Database({
     path,
-    synchronous: noFsync ? "OFF" : "NORMAL",
+    synchronous: unsafeNoFsync === true ? "OFF" : "NORMAL",
     lockingMode: "normal",
     walAutocheckpointPages: checkpointFencePages,
     journalSizeLimitBytes: 256 * 1024 * 1024,
@@ -150,6 +153,7 @@ function openDatabase(path: string, noFsync: boolean): Database {
     busyTimeoutMs: 5000,
     schemaVersion: stateSchemaVersion,
     schema: stateSchema,
+    onFailure,
   });
   if (database.pendingWalFrames() > 0) database.checkpoint("TRUNCATE");
   return database;

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { InvariantError } from "../../../src/server/invariant.js";
 import { defragState, openState } from "../../../src/server/state/state.js";
 import type { State } from "../../../src/server/state/types.js";
-import { ExportFailed } from "../../../src/server/storage/failure.js";
+import { ExportFailed, type StorageFailure } from "../../../src/server/storage/failure.js";
 import { removeStrayStateFiles } from "../../../src/server/storage/files.js";
 import { openLogStore } from "../../../src/server/storage/log-store.js";
 import type { LogStore } from "../../../src/server/storage/types.js";
@@ -127,12 +127,14 @@ describe("damage", () => {
     const database = new BetterSqlite3(join(world.dir, "state-1.db"));
     database.exec("UPDATE rev SET kv = CAST(replace(CAST(kv AS TEXT), 'good', 'evil') AS BLOB)");
     database.close();
-    world.reopen();
+    const told: StorageFailure[] = [];
+    world.reopen({ onFailure: (one) => told.push(one) });
     const failure = expect.objectContaining({ name: "StorageFailure", exitCode: 70, reason: "corrupt" });
     expect(() => world.list("a")).toThrow(failure);
     expect(() => world.list("a", "b", { revision: 2n })).toThrow(failure);
     expect(() => world.reader.changesSince(2, 1)).toThrow(failure);
     expect(() => world.reader.hashKv(0)).toThrow(failure);
+    expect(told.map(({ reason }) => reason)).toEqual(["corrupt", "corrupt", "corrupt", "corrupt"]);
   });
 });
 
