@@ -1,6 +1,5 @@
 /** Where clients come in: the ports, and behind them gRPC and HTTP/1 over the same member. */
 import type { Services } from "./api/types.js";
-import { serverVersion, storageVersion } from "./api/version.js";
 import type { ServerConfig } from "./config/config.js";
 import { createHttpHandler, type HttpHandlerOptions } from "./http/handler.js";
 import type { HttpHealth } from "./http/health-checks.js";
@@ -10,6 +9,7 @@ import type { Member } from "./member.js";
 import { createRpcServer, type RpcServer } from "./rpc/server.js";
 import type { Logger } from "./runtime/logger.js";
 import type { Metrics } from "./runtime/metrics.js";
+import { serverVersion, storageVersion } from "./runtime/version.js";
 
 /** How long calls may go on after the server was told to end: as long as a request may take (spec/server.md 4.8). */
 const drainBaseMs = 5000;

@@ -1,10 +1,9 @@
 /** The `litecd` program: says what it was asked, or starts a member and ends it when told to. */
 
-import { existsSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
-import { join } from "node:path";
-import { bootstrapProblem } from "./config/bootstrap.js";
+import { openSync, readFileSync, writeSync } from "node:fs";
 import type { LogConfig, LogOutput, ServerConfig } from "./config/config.js";
 import { parseConfig } from "./config/parse-config.js";
+import { InvariantError } from "./invariant.js";
 import { createLogger, type Logger } from "./runtime/logger.js";
 import { litecdVersion } from "./runtime/version.js";
 
@@ -59,20 +58,12 @@ export async function main(world: World, load: () => Promise<Program> = loadServ
       refuse(world, parsed.message, parsed.exitCode);
       return;
     case "config": {
-      const problem = hasData(parsed.config) ? undefined : bootstrapProblem(parsed.config);
-      if (problem !== undefined) return refuse(world, problem, 1);
       const logger = openLogger(world, parsed.config.log);
       if (logger === undefined) return;
       for (const { message, fields } of parsed.warnings) logger.warn(message, fields);
       await runMember(world, { config: parsed.config, logger, load });
     }
   }
-}
-
-/** A member with data knows who it is, and the flags about the cluster count for nothing. */
-function hasData({ dataDir }: ServerConfig): boolean {
-  const directory = join(dataDir, "member");
-  return existsSync(directory) && readdirSync(directory).length > 0;
 }
 
 /** One line. A command line that cannot be read is answered in plain words, everything else as a log line, as in etcd. */
@@ -121,7 +112,8 @@ interface Start {
 
 async function runMember(world: World, { config, logger, load }: Start): Promise<void> {
   const onFatal = (error: unknown): void => {
-    logger.error("the member cannot go on and ends at once", { error: explain(error) });
+    const evidence = error instanceof InvariantError ? error.details : {};
+    logger.error("the member cannot go on and ends at once", { ...evidence, error: explain(error) });
     world.exit(exitFatal);
   };
   // What nobody caught is a bug, and after a bug nothing in memory can be trusted.
@@ -160,9 +152,9 @@ function untilTold(world: World, logger: Logger): Promise<void> {
 
 /** Storage failures and broken invariants say by their name or code that this is no ordinary failure. */
 function exitCodeOf(error: unknown): number {
-  const { name, exitCode } = error as { name?: unknown; exitCode?: unknown };
+  const { exitCode } = error as { exitCode?: unknown };
   if (typeof exitCode === "number") return exitCode;
-  return name === "InvariantError" ? exitFatal : exitFailed;
+  return error instanceof InvariantError ? exitFatal : exitFailed;
 }
 
 /** The message first; the stack only where it helps: errors that come with a code or a plain reason have none to show. */

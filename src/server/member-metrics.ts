@@ -2,11 +2,11 @@
 import { RangeRequest } from "../../proto/gen/etcd/rpc.js";
 import type { CountedCall } from "./api/dependencies.js";
 import { quotaBytes } from "./api/quota.js";
-import { serverVersion } from "./api/version.js";
 import type { ServerConfig } from "./config/config.js";
 import type { Member } from "./member.js";
 import type { WorkObserver } from "./replica/workers.js";
 import type { Metrics } from "./runtime/metrics.js";
+import { serverVersion } from "./runtime/version.js";
 import type { Applied } from "./state/types.js";
 
 const secondsPerMs = 1 / 1000;
@@ -86,7 +86,7 @@ export function readMetricsFrom(metrics: Metrics, member: Member, config: Server
   metrics.mvccDbTotalSizeBytes.readFrom(() => state.size().allocatedBytes);
   metrics.mvccDbTotalSizeInUseBytes.readFrom(() => state.size().inUseBytes);
   metrics.debuggingMvccCurrentRevision.readFrom(() => state.revision());
-  metrics.debuggingMvccCompactRevision.readFrom(() => Math.max(0, state.compactRevision()));
+  metrics.debuggingMvccCompactRevision.readFrom(() => state.compactRevision());
   metrics.debuggingMvccKeysTotal.readFrom(() => state.range(everyKeyCounted).count);
   metrics.debuggingMvccWatchStreamTotal.readFrom(() => hub.stats().streams);
   metrics.debuggingMvccWatcherTotal.readFrom(() => hub.stats().watchers);

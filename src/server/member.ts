@@ -2,7 +2,9 @@
  * One member without its front door: stores, Raft core, replica and watch hub, opened in order and closed in reverse.
  * Wires, never decides.
  */
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { bootstrapProblem } from "./config/bootstrap.js";
 import type { ServerConfig } from "./config/config.js";
 import { clusterIdOf, memberIdOf } from "./config/identity.js";
 import { countApplied, observeWork } from "./member-metrics.js";
@@ -54,10 +56,17 @@ export interface Member {
   close(): Promise<void>;
 }
 
-/** Opens the data directory, or founds a new member in it. Throws StorageRefused or StorageFailure. */
+/** The config founds no cluster, and there is no data to start from. */
+export class BootstrapRefused extends Error {
+  override readonly name = "BootstrapRefused";
+  readonly reason = "bootstrap";
+}
+
+/** Opens the data directory, or founds a new member in it. Throws BootstrapRefused, StorageRefused or StorageFailure. */
 export function openMember(options: MemberOptions): Member {
   const { config, logger, onFatal, metrics } = options;
   const dataDir = join(config.dataDir, "member");
+  if (!hasData(dataDir)) refuseToFound(bootstrapProblem(config));
   const log = openLogStore({ dir: dataDir, bootstrap: bootstrapOf(config), unsafeNoFsync: config.unsafeNoFsync });
   const state = openStateOf(config, log, dataDir);
   const replica: LocalReplica = new LocalReplica({
@@ -93,6 +102,15 @@ export function openMember(options: MemberOptions): Member {
     log.close();
   };
   return { replica, hub, clock: systemClock, log, state, close };
+}
+
+/** A member with data knows who it is: the flags about the cluster count for nothing (spec/server.md 13.4). */
+function hasData(dataDir: string): boolean {
+  return existsSync(dataDir) && readdirSync(dataDir).length > 0;
+}
+
+function refuseToFound(problem: string | undefined): void {
+  if (problem !== undefined) throw new BootstrapRefused(problem);
 }
 
 /** While the log still starts at entry 1, a state file that is missing or empty is made again from it. */
@@ -161,6 +179,8 @@ function replicaLimits(config: ServerConfig): ReplicaLimits {
     requestTimeoutMs: requestTimeoutBaseMs + 2 * config.electionTimeoutMs,
     requestBytesMax: config.maxRequestBytes,
     catchUpEntries: config.snapshotCatchUpEntries,
+    logSlackEntries: config.snapshotEntries,
+    logBytesMax: 64 * mebibyte,
     compactionSleepMs: config.compactionSleepIntervalMs,
   };
 }

@@ -4,13 +4,13 @@
  */
 import { createServices } from "./api/services.js";
 import type { ApiLimits } from "./api/types.js";
-import { clusterVersionAtStart } from "./api/version.js";
 import type { ServerConfig } from "./config/config.js";
 import { type FrontDoor, openFrontDoor } from "./front-door.js";
 import { type Member, openMember } from "./member.js";
 import { countCalls, readMetricsFrom, showClusterVersion } from "./member-metrics.js";
 import type { Logger } from "./runtime/logger.js";
 import { createMetrics } from "./runtime/metrics.js";
+import { clusterVersionAtStart } from "./runtime/version.js";
 
 export interface StartOptions {
   readonly config: ServerConfig;
@@ -85,6 +85,5 @@ function apiLimits(config: ServerConfig): ApiLimits {
     requestBytesMax: config.maxRequestBytes,
     txnOpsMax: config.maxTxnOps,
     quotaBackendBytes: config.quotaBackendBytes,
-    watchProgressNotifyIntervalMs: config.watchProgressNotifyIntervalMs,
   };
 }

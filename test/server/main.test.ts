@@ -1,6 +1,6 @@
 /** The program: texts, one line of error, exit codes, signals. In this process, and as the process that people run. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -103,26 +103,6 @@ describe("errors", () => {
       error: "--election-timeout (200 ms) must be at least 5 times --heartbeat-interval (100 ms)",
     });
     expect(world.exitCode).toBe(1);
-  });
-
-  it("answer a member that its own cluster does not name with code 1, but only before it has data", async () => {
-    const line = `--name n1 --initial-cluster n2=http://localhost:2380 --data-dir ${directory}`;
-    const world = new FakeWorld(line);
-    await main(world, neverStarted);
-    expect(world.line("failed to verify flags")?.["error"]).toBe(
-      `couldn't find local name "n1" in the initial cluster configuration`,
-    );
-    expect(world.exitCode).toBe(1);
-    mkdirSync(join(directory, "member"));
-    writeFileSync(join(directory, "member", "raft.db"), "");
-    const again = new FakeWorld(line);
-    const running = main(
-      again,
-      program(async () => ({ close: async () => undefined })),
-    );
-    again.emit("SIGTERM");
-    await running;
-    expect(again.exits).toEqual([0]);
   });
 
   it("answer a log file that cannot be written with code 1", async () => {

@@ -1,6 +1,7 @@
 /** The Maintenance service (spec/server.md 7). */
 import * as rpc from "../../../proto/gen/etcd/rpc.js";
 import { status, WireError } from "../../../proto/status.js";
+import { serverVersion, storageVersion } from "../runtime/version.js";
 import type { Alarm } from "../state/types.js";
 import type { ApiDependencies } from "./dependencies.js";
 import { downgrade } from "./downgrade.js";
@@ -8,7 +9,6 @@ import { headerAt, headerNow } from "./header.js";
 import { quotaBytes } from "./quota.js";
 import { snapshot } from "./snapshot.js";
 import type { CallContext, MaintenanceHandlers } from "./types.js";
-import { serverVersion, storageVersion } from "./version.js";
 
 export function createMaintenance(deps: ApiDependencies): MaintenanceHandlers {
   const { replica } = deps;

@@ -4,10 +4,10 @@ import { type FileHandle, open, rm } from "node:fs/promises";
 import type { SnapshotResponse } from "../../../proto/gen/etcd/rpc.js";
 import { status } from "../../../proto/status.js";
 import { invariant } from "../invariant.js";
+import { storageVersion } from "../runtime/version.js";
 import { abortError } from "./abort.js";
 import type { ApiDependencies } from "./dependencies.js";
 import type { CallContext } from "./types.js";
-import { storageVersion } from "./version.js";
 
 const blobBytes = 32_768;
 

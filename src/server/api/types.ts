@@ -120,5 +120,4 @@ export interface ApiLimits {
   readonly requestBytesMax: number;
   readonly txnOpsMax: number;
   readonly quotaBackendBytes: number;
-  readonly watchProgressNotifyIntervalMs: number;
 }

@@ -1,13 +1,13 @@
 /** What `litecd --help` and `litecd --version` print. */
 
-import { etcdVersion, litecdVersion } from "../runtime/version.js";
+import { litecdVersion, serverVersion } from "../runtime/version.js";
 import type { Flag } from "./flag.js";
 import { flagSections } from "./flag-table.js";
 
 /** The first line is etcd's, because scripts read it. */
 export function versionText(): string {
   return [
-    `etcd Version: ${etcdVersion}`,
+    `etcd Version: ${serverVersion}`,
     `litecd Version: ${litecdVersion}`,
     `Node Version: ${process.version}`,
     `Node OS/Arch: ${process.platform}/${process.arch}`,

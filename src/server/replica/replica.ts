@@ -27,6 +27,10 @@ export interface ReplicaLimits {
   readonly requestBytesMax: number;
   /** Log entries kept behind what is applied, for members that lag. */
   readonly catchUpEntries: number;
+  /** Entries beyond the catch-up tail that pile up before they are dropped in one go. */
+  readonly logSlackEntries: number;
+  /** Bytes of log kept in memory; above it, half of what is applied goes, catch-up or not. */
+  readonly logBytesMax: number;
   readonly compactionSleepMs: number;
 }
 
@@ -52,9 +56,6 @@ export interface ReplicaOptions {
   readonly onFatal: (error: unknown) => void;
   readonly observer: WorkObserver | undefined;
 }
-
-/** Entries applied between two attempts to drop old log entries. */
-const compactLogEvery = 1000;
 
 export class LocalReplica implements Replica {
   readonly state: State["reader"];
@@ -208,11 +209,19 @@ export class LocalReplica implements Replica {
   }
 
   private dropOldLog(): void {
-    const { core, limits, state } = this.options;
-    const target = core.appliedIndex - limits.catchUpEntries;
-    if (target - core.firstIndex < compactLogEvery) return;
+    const { core, state } = this.options;
+    const target = this.logDropTarget(core.appliedIndex - core.firstIndex + 1);
+    if (target === undefined) return;
     const index = Math.min(target, state.makeDurable());
     if (index >= core.firstIndex) this.turn.step({ kind: "compact", index });
+  }
+
+  /** The last index to drop, if it is time: the log holds `appliedCount` entries that are applied. */
+  private logDropTarget(appliedCount: number): number | undefined {
+    const { core, limits } = this.options;
+    if (core.logBytes > limits.logBytesMax && appliedCount > 1) return core.firstIndex + Math.floor(appliedCount / 2);
+    if (appliedCount < limits.catchUpEntries + limits.logSlackEntries) return undefined;
+    return core.appliedIndex - limits.catchUpEntries;
   }
 
   private roleChanged(change: RoleChange): void {

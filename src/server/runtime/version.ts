@@ -1,7 +1,11 @@
-/** Versions: the one of etcd's API that is offered, and our own. */
+/** Versions: those of etcd's API that this server reports (plain x.y.z, because clients parse them), and our own. */
 
-/** What clients are told and parse: plain x.y.z. */
-export const etcdVersion = "3.7.0";
+/** `Status.version` and `/version`. */
+export const serverVersion = "3.7.0";
+/** What the cluster stores as its version when it starts. */
+export const clusterVersionAtStart = "3.7.0";
+/** Format of the stored data, in etcd's terms: `Status.storageVersion` and `SnapshotResponse.version`. */
+export const storageVersion = "3.7.0";
 
 /** Version of this package; a test holds it to package.json. */
 export const litecdVersion = "0.1.0";

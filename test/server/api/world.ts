@@ -44,7 +44,6 @@ const defaultLimits: ApiLimits = {
   requestBytesMax: 1_572_864,
   txnOpsMax: 128,
   quotaBackendBytes: 0,
-  watchProgressNotifyIntervalMs: 600_000,
 };
 
 /** Applies what is proposed at once, counts barriers, and can be told to refuse. */

@@ -33,7 +33,7 @@ function rethrow(error: unknown): never {
 }
 
 async function startIn(dataDir: string, catchUpEntries = 5000): Promise<Member> {
-  const config = { ...defaultConfig(), dataDir, snapshotCatchUpEntries: catchUpEntries };
+  const config = { ...defaultConfig(), dataDir, snapshotCatchUpEntries: catchUpEntries, snapshotEntries: 1000 };
   const member = openMember({ config, logger: silentLogger, onFatal: rethrow });
   member.replica.start();
   await member.replica.linearizableRead();

@@ -1,5 +1,5 @@
 /** The replica over the real core, log and state: what it acknowledges, what it bounds, what survives its restart. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -112,7 +112,7 @@ describe("a replica that is the only voter", () => {
   });
 
   it("drops old log entries and keeps the catch-up tail", async () => {
-    const member = startOne({ snapshotCatchUpEntries: 10 });
+    const member = startOne({ snapshotCatchUpEntries: 10, snapshotEntries: 1000 });
     for (let batch = 0; batch < 12; batch += 1) {
       await Promise.all(Array.from({ length: 200 }, (_, n) => member.replica.propose(put(`k${n % 20}`))));
     }
@@ -124,7 +124,7 @@ describe("a replica that is the only voter", () => {
   });
 
   it("restores after a compaction of the log", async () => {
-    const first = startOne({ snapshotCatchUpEntries: 10 });
+    const first = startOne({ snapshotCatchUpEntries: 10, snapshotEntries: 1000 });
     for (let batch = 0; batch < 8; batch += 1) {
       await Promise.all(Array.from({ length: 200 }, (_, n) => first.replica.propose(put(`k${n % 20}`))));
     }
@@ -172,5 +172,25 @@ describe("a replica that is the only voter", () => {
     const second = startOne();
     await second.replica.propose(put("a"));
     expect(second.replica.leases.remainingSeconds(7n)).toBeGreaterThanOrEqual(100);
+  });
+});
+
+describe("the flags about the cluster", () => {
+  const stranger = { name: "n1", initialCluster: [{ name: "n2", peerUrls: ["http://localhost:2380"] }] };
+
+  it("must found a cluster that names this member, or nothing is written", () => {
+    expect(() => openOne(stranger)).toThrow(`couldn't find local name "n1" in the initial cluster configuration`);
+    expect(readdirSync(dataDir)).toEqual([]);
+  });
+
+  it("count for nothing once there is data", async () => {
+    const first = startOne();
+    await first.replica.propose(put("a"));
+    const { memberId, clusterId } = first.replica.status();
+    await closeOne(first);
+    const second = startOne(stranger);
+    await second.replica.linearizableRead();
+    expect(keys(second)).toEqual(["a"]);
+    expect(second.replica.status()).toMatchObject({ memberId, clusterId });
   });
 });
