@@ -39,21 +39,21 @@ export default class Watch extends BaseCommand<typeof watchFlags> {
     if (flags.interactive) return this.interactive(env);
     const order = watchOrder(line, flags, env);
     await using session = await this.connect("watch");
-    await follow(session, start(session, order), order.command);
+    await new Follower(session, order).run();
     throw new Failure(ExitCode.Interrupted, "watch is canceled by the server");
   }
 
   /** Every line starts one more watch; they run side by side until the input ends. */
   private async interactive(env: WatchEnvironment): Promise<never> {
     await using session = await this.connect("watch");
-    const watches: RawWatch[] = [];
+    const followers: Follower[] = [];
     return await new Promise<never>((_, reject) => {
       const begin = (order: WatchOrder): void => {
-        const watch = start(session, order);
-        watches.push(watch);
-        follow(session, watch, order.command).catch(reject);
+        const follower = new Follower(session, order);
+        followers.push(follower);
+        follower.run().catch(reject);
       };
-      readLines(env, begin, watches).catch(reject);
+      readLines(env, begin, followers).catch(reject);
     });
   }
 }
@@ -62,36 +62,68 @@ export default class Watch extends BaseCommand<typeof watchFlags> {
 async function readLines(
   env: WatchEnvironment,
   begin: (order: WatchOrder) => void,
-  watches: readonly RawWatch[],
+  followers: readonly Follower[],
 ): Promise<never> {
   for (let text = await standardInput.line(); text !== undefined; text = await standardInput.line()) {
     const line = parseWatchLine(byteText(text), env);
     if (line.kind === "watch") begin(line.order);
     else if (line.kind === "wrong") await writeError(line.message);
-    else for (const watch of watches) watch.requestProgress();
+    else for (const follower of followers) follower.askProgress();
   }
   throw new Failure(ExitCode.InvalidInput, "error reading watch request line: EOF");
 }
 
-function start(session: Session, { request }: WatchOrder): RawWatch {
-  return session.raw.watch(request, { ...withoutLimit, requireLeader: true });
-}
+/** One watch on its way to stdout. */
+class Follower {
+  private readonly session: Session;
+  private readonly order: WatchOrder;
+  private readonly watch: RawWatch;
+  /** Progress messages that were asked for and have not come. */
+  private asked = 0;
 
-/** Prints what arrives until the server ends the watch. */
-async function follow(session: Session, watch: RawWatch, command: readonly string[]): Promise<void> {
-  for await (const answer of watch) {
-    if (answer.created && !answer.canceled) continue;
+  constructor(session: Session, order: WatchOrder) {
+    this.session = session;
+    this.order = order;
+    this.watch = session.raw.watch(order.request, { ...withoutLimit, requireLeader: true });
+  }
+
+  askProgress(): void {
+    this.asked++;
+    this.watch.requestProgress();
+  }
+
+  /** Prints what arrives until the server ends the watch. */
+  async run(): Promise<void> {
+    for await (const answer of this.watch) {
+      if (answer.canceled) await this.ended(answer);
+      else if (answer.events.length > 0) await this.changed(answer);
+      else if (!answer.created) await this.progressed(answer);
+    }
+  }
+
+  private async changed(answer: WatchResponse): Promise<void> {
+    await this.session.print({ kind: "watch", response: answer });
+    if (this.order.command.length > 0) await runForEach(this.order.command, answer);
+  }
+
+  /** The client asks for progress on its own while it catches up; that is nothing for the user. */
+  private async progressed(answer: WatchResponse): Promise<void> {
+    if (!this.order.request.progressNotify && this.asked === 0) return;
+    this.asked = Math.max(0, this.asked - 1);
+    await writeOut(`progress notify: ${answer.header?.revision ?? 0n}\n`);
+    await this.session.print({ kind: "watch", response: answer });
+  }
+
+  private async ended(answer: WatchResponse): Promise<void> {
+    await writeError(`watch was canceled (${cancelReason(answer)})`);
     // A refused creation reaches etcd's users as an empty response.
-    const response: WatchResponse = answer.created ? { ...refused, watchId: answer.watchId } : answer;
-    if (answer.canceled) await writeError(`watch was canceled (${cancelReason(answer)})`);
-    if (isProgress(answer)) await writeOut(`progress notify: ${answer.header?.revision ?? 0n}\n`);
-    await session.print({ kind: "watch", response });
-    if (command.length > 0) await runForEach(command, answer);
+    await this.session.print({ kind: "watch", response: answer.created ? refused : answer });
   }
 }
 
-const refused = {
+const refused: WatchResponse = {
   header: undefined,
+  watchId: 0n,
   created: false,
   canceled: true,
   compactRevision: 0n,
@@ -99,10 +131,6 @@ const refused = {
   fragment: false,
   events: [],
 };
-
-function isProgress(answer: WatchResponse): boolean {
-  return answer.events.length === 0 && !answer.canceled && answer.compactRevision === 0n;
-}
 
 function cancelReason({ compactRevision, cancelReason: reason }: WatchResponse): string {
   if (compactRevision !== 0n) return status.Compacted.message;

@@ -24,7 +24,7 @@ function plainField(line: string, start: number): Field {
   const comma = line.indexOf(",", start);
   const end = comma === -1 ? line.length : comma;
   const quote = line.slice(start, end).indexOf('"');
-  if (quote !== -1) throw misplaced(line, start + quote, 'bare " in non-quoted field');
+  if (quote !== -1) throw misplaced(line, start + quote, 'bare " in non-quoted-field');
   return { value: line.slice(start, end), end };
 }
 

@@ -4,7 +4,7 @@ import { ExitCode, Failure } from "../exit-code.js";
 import type { FlagTable } from "../flags.js";
 import { goQuote } from "../output/go-quote.js";
 import { bytesOf } from "./byte-text.js";
-import { parseCommandLine, valuesOf } from "./command-line.js";
+import { type CommandLine, parseCommandLine, valuesOf } from "./command-line.js";
 import { deleteFlags, deletion } from "./delete-request.js";
 import { getFlags, getRequest } from "./get-request.js";
 import { InputError, parseInteger } from "./go-number.js";
@@ -45,7 +45,7 @@ export function parseCompare(line: string): Compare {
 }
 
 function scan(text: string): Scanned {
-  const key = leadingLiteral(text);
+  const key = leadingLiteral(text.trimStart());
   if (key === undefined) return { key: "", operator: "", value: "", isWhole: false };
   const [, operator = "", rest = ""] = /^\)\s+(\S+)(.*)$/su.exec(key.after) ?? [];
   const value = leadingLiteral(rest.trimStart());
@@ -98,7 +98,7 @@ const requests = {
   put: {
     flags: putFlags,
     parse: async (words) => {
-      const { args, given } = parseCommandLine(words, putFlags);
+      const { args, given } = requestLine(words, putFlags);
       // Input that is left belongs to the transaction, so a put without a value finds none.
       const value = await putRequest(args, valuesOf(putFlags, given), () => Promise.resolve(new Uint8Array()));
       return { op: { request: { $case: "requestPut", value } }, warning: undefined };
@@ -107,7 +107,7 @@ const requests = {
   get: {
     flags: getFlags,
     parse: async (words) => {
-      const { args, given } = parseCommandLine(words, getFlags);
+      const { args, given } = requestLine(words, getFlags);
       const value = getRequest(args, valuesOf(getFlags, given));
       return { op: { request: { $case: "requestRange", value } }, warning: undefined };
     },
@@ -115,12 +115,19 @@ const requests = {
   del: {
     flags: deleteFlags,
     parse: async (words) => {
-      const { args, given } = parseCommandLine(words, deleteFlags);
+      const { args, given } = requestLine(words, deleteFlags);
       const { request, warning } = deletion(args, valuesOf(deleteFlags, given));
       return { op: { request: { $case: "requestDeleteRange", value: request } }, warning };
     },
   },
 } as const satisfies Record<string, RequestNode>;
+
+/** A transaction is no place to ask for help. */
+function requestLine(words: readonly string[], table: FlagTable): CommandLine {
+  const line = parseCommandLine(words, table);
+  if (line.wantsHelp) throw new InputError("unknown flag: --help");
+  return line;
+}
 
 /**
  * `put`, `get` or `del` with the arguments and flags of these commands. Throws the exit-3 failure for a line that is no

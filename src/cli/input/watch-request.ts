@@ -99,7 +99,7 @@ export function parseWatchLine(line: string, env: WatchEnvironment): WatchLine {
   }
   const { flags, ...rest } = watchWords(words);
   const { keys, command } = keysAndCommand(rest, env);
-  if (keys.length === 0) return wrong(`Invalid command ${line} (bad number of arguments)`);
+  if (keys.length === 0) throw badArguments("bad number of arguments");
   const request = createRequest(keys, flags);
   if (request === undefined) return wrong(`Invalid command ${line} (${exclusive})`);
   return { kind: "watch", order: { request, command } };
@@ -111,7 +111,8 @@ function wrong(message: string): WatchLine {
 
 function watchWords(words: readonly string[]): DashedArguments & { readonly flags: LineFlags } {
   try {
-    const { args, argsBeforeDashes, given } = parseCommandLine(words, watchFlags);
+    const { args, argsBeforeDashes, given, wantsHelp } = parseCommandLine(words, watchFlags);
+    if (wantsHelp) throw new InputError("pflag: help requested");
     return { args, argsBeforeDashes, flags: valuesOf(watchFlags, given) };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
