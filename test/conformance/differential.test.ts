@@ -4,11 +4,12 @@ import { describe, expect, it } from "vitest";
 import { type RawClient, rawClient } from "../support/raw-client.js";
 import { realEtcdMissing } from "../support/real-etcd.js";
 import { chosenTargets, type Target } from "../support/targets.js";
-import { Dice, randomDelete, randomPut, randomRange, randomTxn } from "./random-requests.js";
+import { Dice, randomDelete, randomPut, randomRange, randomTxn, randomWatch } from "./random-requests.js";
 import { Watch } from "./watch.js";
 import { FROM_KEY } from "./words.js";
 
 const STEPS = 400;
+const WATCHERS = 6;
 /** LITECD_DIFFERENTIAL_SEEDS=from-to runs other seeds by hand. */
 const seeds = seedsOf(process.env["LITECD_DIFFERENTIAL_SEEDS"] ?? "1-4");
 
@@ -109,8 +110,33 @@ async function everyEvent(client: RawClient, startRevision: bigint, upTo: bigint
   return events;
 }
 
+/** Watchers that see the whole run, told apart by their order. */
+async function openWatchers(client: RawClient, seed: number): Promise<Watch> {
+  const dice = new Dice(seed);
+  const watch = new Watch(client.watch());
+  for (let count = 0; count < WATCHERS; count += 1) await watch.create(randomWatch(dice));
+  return watch;
+}
+
+/** Everything that each watcher was told, up to a progress message that vouches for `revision`. */
+async function toldUpTo(watch: Watch, revision: bigint): Promise<string[][]> {
+  const told: string[][] = Array.from({ length: WATCHERS }, () => []);
+  // A request is not kept while a watcher still catches up, so it is made again until it is answered.
+  const asking = setInterval(() => watch.requestProgress(), 50);
+  try {
+    for (;;) {
+      const { watchId, header, events } = await watch.next();
+      if (watchId === -1n && header?.revision === revision) return told;
+      for (const event of events) told[Number(watchId)]?.push(inWords(event));
+    }
+  } finally {
+    clearInterval(asking);
+  }
+}
+
 async function play(seed: number, ours: RawClient, theirs: RawClient): Promise<void> {
   const dice = new Dice(seed);
+  const watches = [await openWatchers(ours, seed), await openWatchers(theirs, seed)] as const;
   let revision = 1;
   let compacted = 1;
   const log: string[] = [];
@@ -127,6 +153,9 @@ async function play(seed: number, ours: RawClient, theirs: RawClient): Promise<v
   // A revision that changed nothing does not exist, so the last one has an event.
   const [from, to] = [BigInt(Math.max(compacted, 2)), BigInt(revision)];
   expect(await everyEvent(ours, from, to)).toEqual(await everyEvent(theirs, from, to));
+  const [mine, real] = await Promise.all([toldUpTo(watches[0], to), toldUpTo(watches[1], to)]);
+  expect(mine).toEqual(real);
+  expect(real.flat().length).toBeGreaterThan(0);
 }
 
 describe("the same random requests to a real etcd and to ours", () => {

@@ -7,6 +7,7 @@ import type {
   PutRequest,
   RangeRequest,
   TxnRequest,
+  WatchCreateRequest,
 } from "../../proto/gen/etcd/rpc.js";
 import { bytes, compare, deleteOp, type Op, putOp, rangeOp, txnOp } from "./words.js";
 
@@ -123,5 +124,18 @@ export function randomTxn(dice: Dice, revision: number, depth = 2): DeepPartial<
     compare: several(3, () => randomCompare(dice, revision)),
     success: several(4, () => randomOp(dice, revision, depth)),
     failure: several(3, () => randomOp(dice, revision, depth)),
+  };
+}
+
+/** A watcher of some keys from now on. An interval without keys would be refused. */
+export function randomWatch(dice: Dice): DeepPartial<WatchCreateRequest> {
+  const { key, rangeEnd } = interval(dice);
+  const isEmpty = rangeEnd.length > 0 && Buffer.compare(key, rangeEnd) >= 0;
+  return {
+    key,
+    rangeEnd: isEmpty ? Buffer.from([0]) : rangeEnd,
+    prevKv: dice.once(2),
+    filters: dice.pick([[], [], [0], [1]] as const).slice(),
+    startRevision: dice.pick([0n, 0n, 30n]),
   };
 }
