@@ -5,7 +5,7 @@ import { AlarmRequest_AlarmAction as Action, AlarmType } from "../../proto/gen/e
 import { Code, status } from "../../proto/status.js";
 import type { Context } from "./context.js";
 import { conformance } from "./harness.js";
-import { compare, deleteOp, headerOf, putOp, rangeOp, txnOp } from "./words.js";
+import { bytes, compare, deleteOp, headerOf, putOp, rangeOp, txnOp } from "./words.js";
 
 const FRESH = { fresh: true } as const;
 const { NONE, NOSPACE, CORRUPT } = AlarmType;
@@ -218,8 +218,9 @@ conformance("Alarm NOSPACE", (test) => {
       await t.eventually(async () => {
         expect(await alarms(t)).toEqual([`${header?.memberId} ${NOSPACE}`]);
       });
-      await t.rejects(t.client.put({}), status.NoSpace);
-      await t.rejects(t.client.leaseGrant({ TTL: 2n ** 62n }), status.NoSpace);
+      // What would not fit is refused before the request itself is looked at.
+      await t.rejects(t.client.put({ value: bytes(value) }), status.NoSpace);
+      await t.rejects(t.client.txn({ success: [putOp(t.key("k0"), value), {}] }), status.NoSpace);
       await t.delAll();
       await t.client.compact({ revision: await t.revision(), physical: true });
       await t.client.defragment();
