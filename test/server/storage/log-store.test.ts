@@ -300,6 +300,14 @@ describe("the sentinel", () => {
     expect(() => openStore()).toThrow("entry 5 of term 3 was written");
   });
 
+  it("finds a lost entry also where everything before it is compacted", () => {
+    const store = filled();
+    store.append({ ...nothing, entries: [entry(6, 3)], compactTo: 5 });
+    close();
+    tamper("DELETE FROM log WHERE idx = 6");
+    expect(() => openStore()).toThrow("ends at entry 5 of term 2, but entry 6 of term 3 was written");
+  });
+
   it("does not mind a log that was shortened, nor one that is ahead of it", () => {
     const before = join(dir, "before");
     const store = filled();
