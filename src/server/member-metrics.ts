@@ -21,6 +21,8 @@ export function observeWork(metrics: Metrics): WorkObserver {
       metrics.diskWalWriteBytes.add(bytes);
     },
     stateApplied: (durationMs) => metrics.diskBackendCommitDurationSeconds.observe(durationMs * secondsPerMs),
+    defragmented: (durationMs) => metrics.diskBackendDefragDurationSeconds.observe(durationMs * secondsPerMs),
+    exported: (durationMs) => metrics.diskBackendSnapshotDurationSeconds.observe(durationMs * secondsPerMs),
   };
 }
 

@@ -68,7 +68,7 @@ export function openMember(options: MemberOptions): Member {
   const dataDir = join(config.dataDir, "member");
   if (!hasData(dataDir)) refuseToFound(bootstrapProblem(config));
   const log = openLogStore({ dir: dataDir, bootstrap: bootstrapOf(config), unsafeNoFsync: config.unsafeNoFsync });
-  const state = openStateOf(config, log, dataDir);
+  const state = openStateOf(options, log, dataDir);
   const replica: LocalReplica = new LocalReplica({
     core: createCore(config, log, state),
     log,
@@ -114,7 +114,7 @@ function refuseToFound(problem: string | undefined): void {
 }
 
 /** While the log still starts at entry 1, a state file that is missing or empty is made again from it. */
-function openStateOf(config: ServerConfig, log: LogStore, dataDir: string): State {
+function openStateOf({ config, onFatal }: MemberOptions, log: LogStore, dataDir: string): State {
   const { initial } = log;
   removeStrayStateFiles(dataDir, initial.stateFile);
   return openState({
@@ -123,6 +123,7 @@ function openStateOf(config: ServerConfig, log: LogStore, dataDir: string): Stat
     clusterId: initial.identity.clusterId,
     bootstrap: initial.firstIndex === 1 ? { members: foundersOf(config) } : undefined,
     unsafeNoFsync: config.unsafeNoFsync,
+    onFailure: onFatal,
   });
 }
 
@@ -151,7 +152,7 @@ function bootstrapOf(config: ServerConfig): Bootstrap {
 
 function createCore(config: ServerConfig, log: LogStore, state: State): RaftCore {
   const { initial } = log;
-  return new RaftCore(
+  const core = new RaftCore(
     {
       id: initial.identity.memberId,
       electionTicks: Math.floor(config.electionTimeoutMs / config.heartbeatIntervalMs),
@@ -170,6 +171,8 @@ function createCore(config: ServerConfig, log: LogStore, state: State): RaftCore
       bootCount: initial.bootCount,
     },
   );
+  log.releaseEntries();
+  return core;
 }
 
 function replicaLimits(config: ServerConfig): ReplicaLimits {

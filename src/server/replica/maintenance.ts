@@ -1,15 +1,18 @@
 /**
  * Work on the state file beside applying: physical compaction in small steps, snapshots, defragmentation.
  */
-import { rm, stat } from "node:fs/promises";
+import { readdirSync, rmSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { status, WireError } from "../../../proto/status.js";
+import { Code, status, WireError } from "../../../proto/status.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/logger.js";
 import { defragState } from "../state/state.js";
 import type { State } from "../state/types.js";
+import { ExportFailed } from "../storage/failure.js";
 import type { LogStore } from "../storage/types.js";
 import type { ReplicaMaintenance } from "./types.js";
+import type { WorkObserver } from "./workers.js";
 
 export interface MaintenanceOptions {
   readonly state: State;
@@ -19,7 +22,10 @@ export interface MaintenanceOptions {
   readonly dataDir: string;
   readonly limits: { readonly compactionSleepMs: number };
   readonly onFatal: (error: unknown) => void;
+  readonly observer: WorkObserver | undefined;
 }
+
+const snapshotName = /^snapshot-\d+\.db\.tmp$/;
 
 export class Maintenance implements ReplicaMaintenance {
   private readonly options: MaintenanceOptions;
@@ -28,10 +34,10 @@ export class Maintenance implements ReplicaMaintenance {
   private again = false;
   private closed = false;
   private snapshotNumber = 0;
-  private readonly snapshots = new Set<string>();
 
   constructor(options: MaintenanceOptions) {
     this.options = options;
+    this.removeSnapshots();
     // A compaction that a crash interrupted goes on where its cursor stands.
     this.compactionStarted();
   }
@@ -49,23 +55,18 @@ export class Maintenance implements ReplicaMaintenance {
     if (this.closed) throw new WireError(status.Stopped);
   }
 
-  defragment(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      try {
-        defragState(this.options.state, this.options.log, this.options.dataDir);
-        resolve();
-      } catch (error) {
-        this.options.onFatal(error);
-        reject(new WireError(status.Stopped, { cause: error }));
-      }
-    });
+  async defragment(): Promise<void> {
+    const startedMs = this.options.clock.monotonicMs();
+    this.attempt(() => defragState(this.options.state, this.options.log, this.options.dataDir));
+    this.options.observer?.defragmented(this.options.clock.monotonicMs() - startedMs);
   }
 
   async exportSnapshot(): Promise<{ readonly path: string; readonly sizeBytes: number }> {
     this.snapshotNumber += 1;
-    const path = join(this.options.dataDir, `snapshot-${process.pid}-${this.snapshotNumber}.db.tmp`);
-    this.snapshots.add(path);
-    this.options.state.exportTo(path);
+    const path = join(this.options.dataDir, `snapshot-${this.snapshotNumber}.db.tmp`);
+    const startedMs = this.options.clock.monotonicMs();
+    this.attempt(() => this.options.state.exportTo(path));
+    this.options.observer?.exported(this.options.clock.monotonicMs() - startedMs);
     const { size } = await stat(path);
     return { path, sizeBytes: size };
   }
@@ -73,7 +74,24 @@ export class Maintenance implements ReplicaMaintenance {
   async close(): Promise<void> {
     this.closed = true;
     await this.compacting;
-    await Promise.all([...this.snapshots].map((path) => rm(path, { force: true })));
+    this.removeSnapshots();
+  }
+
+  /** A copy that could not be written leaves everything as it was; any other failure ends the member. */
+  private attempt(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (error instanceof ExportFailed) throw new WireError({ code: Code.UNAVAILABLE, message: error.message });
+      this.options.onFatal(error);
+      throw new WireError(status.Stopped, { cause: error });
+    }
+  }
+
+  /** Copies that nobody reads any more: their readers ended with the process, or end now. */
+  private removeSnapshots(): void {
+    const { dataDir } = this.options;
+    for (const name of readdirSync(dataDir)) if (snapshotName.test(name)) rmSync(join(dataDir, name), { force: true });
   }
 
   private async compact(): Promise<void> {

@@ -21,6 +21,8 @@ export interface StateRunner {
 export interface WorkObserver {
   logAppended(durationMs: number, bytes: number): void;
   stateApplied(durationMs: number): void;
+  defragmented(durationMs: number): void;
+  exported(durationMs: number): void;
 }
 
 interface Observed {

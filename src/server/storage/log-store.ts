@@ -70,7 +70,7 @@ function openDatabase({ dir, unsafeNoFsync }: LogStoreOptions): Database {
 }
 
 class SqliteLogStore implements LogStore {
-  readonly initial: InitialState;
+  #initial: InitialState;
   readonly #database: Database;
   readonly #statements: Statements;
   readonly #sentinel: Sentinel;
@@ -83,9 +83,10 @@ class SqliteLogStore implements LogStore {
     this.#bootstrap(options);
     // Whatever the last run left unfinished in the write-ahead log is settled before anything is believed.
     database.checkpoint("TRUNCATE");
-    this.initial = this.#load();
-    this.#base = this.initial;
-    this.#last = lastPosition(this.initial);
+    this.#initial = this.#load();
+    const { firstIndex, previousTerm, membership, stateFile } = this.#initial;
+    this.#base = { firstIndex, previousTerm, membership, stateFile };
+    this.#last = lastPosition(this.#initial);
     this.#sentinel = new Sentinel(join(options.dir, sentinelFile));
     try {
       this.#assertComplete(this.#sentinel.read());
@@ -95,6 +96,14 @@ class SqliteLogStore implements LogStore {
       this.#sentinel.close();
       throw error;
     }
+  }
+
+  get initial(): InitialState {
+    return this.#initial;
+  }
+
+  releaseEntries(): void {
+    this.#initial = { ...this.#initial, entries: [] };
   }
 
   append(batch: LogBatch): void {
@@ -229,7 +238,7 @@ class SqliteLogStore implements LogStore {
 
   /** Entries that were acknowledged can not be missed by chance: damage, or a file that was put back. */
   #assertComplete(seen: LogPosition | undefined): void {
-    const { commit } = this.initial.hardState;
+    const { commit } = this.#initial.hardState;
     const path = this.#database.path;
     const end = `${path} ends at entry ${this.#last.index} of term ${this.#last.term}`;
     if (commit > this.#last.index) {

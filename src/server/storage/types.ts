@@ -43,6 +43,8 @@ export interface LogBatch {
 
 export interface LogStore {
   readonly initial: InitialState;
+  /** Whoever needed the entries of `initial` has them now: they are let go, so that a dropped entry frees its memory. */
+  releaseEntries(): void;
   /** Durable when it returns. Throws only what must end the process. */
   append(batch: LogBatch): void;
   /** Points at another state file, in one durable transaction (defrag, restore, snapshot install). */
