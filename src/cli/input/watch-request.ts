@@ -99,7 +99,10 @@ export function parseWatchLine(line: string, env: WatchEnvironment): WatchLine {
   }
   const { flags, ...rest } = watchWords(words);
   const { keys, command } = keysAndCommand(rest, env);
-  if (keys.length === 0) throw badArguments("bad number of arguments");
+  if (keys.length === 0) {
+    if (command.length === 0) throw badArguments("bad number of arguments");
+    return wrong(`Invalid command ${line} (bad number of arguments)`);
+  }
   const request = createRequest(keys, flags);
   if (request === undefined) return wrong(`Invalid command ${line} (${exclusive})`);
   return { kind: "watch", order: { request, command } };

@@ -84,8 +84,8 @@ describe("put", () => {
 
   it("does not read stdin when the value is to be kept", async () => {
     const given = valuesOf(putFlags, new Map([["ignore-value", true]]));
-    const reading = () => Promise.reject(new Error("stdin was read"));
-    await expect(putRequest(["k"], given, reading)).resolves.toMatchObject({ ignoreValue: true });
+    const request = putRequest(["k"], given, () => Promise.reject(new Error(`stdin was read, ${given.lease}`)));
+    await expect(request).resolves.toMatchObject({ ignoreValue: true });
   });
 
   it("reads the lease in hex", async () => {

@@ -1,10 +1,10 @@
 /** Which command a line means. */
 import { describe, expect, it } from "vitest";
-import { commandTree } from "../../../src/cli/command-tree.js";
+import { commandTree, type Group, type HelpNode, type Leaf, type Root } from "../../../src/cli/command-tree.js";
 import { resolveCommand, suggestions } from "../../../src/cli/input/resolve-command.js";
 
 function resolved(...argv: string[]) {
-  const { path, words } = resolveCommand(commandTree, argv);
+  const { path, words } = resolveCommand<Root | Group | Leaf | HelpNode>(commandTree, argv);
   return { path: path.join(" "), words };
 }
 

@@ -74,6 +74,7 @@ describe("an interactive line", () => {
   it.each([
     ["", "Invalid command:  (watch and progress supported)"],
     ["nonsense foo", "Invalid command nonsense foo (only support watch)"],
+    ["watch -- echo", "Invalid command watch -- echo (bad number of arguments)"],
     ["watch", "Invalid command watch (command type or key is not provided)"],
     ["watch a b --prefix", "Invalid command watch a b --prefix (`range_end` and `--prefix` are mutually exclusive)"],
   ])("%j is wrong but harmless", (line, message) => {
