@@ -48,12 +48,14 @@ function typedLine(): Promise<Buffer> {
       }
     };
     process.stdin.on("data", read);
+    process.stdin.resume(); // an earlier prompt left it paused
   });
 }
 
 /** In raw mode the terminal sends no signal for Ctrl-C; the process ends as if it had. */
 function interrupt(): void {
   process.stdin.setRawMode(false);
+  for (const listener of process.listeners("SIGINT")) process.off("SIGINT", listener);
   process.kill(process.pid, "SIGINT");
 }
 
@@ -61,8 +63,13 @@ function interrupt(): void {
 export async function confirm(question: string): Promise<boolean> {
   const { default: inquirer } = await import("inquirer");
   const ask = inquirer.createPromptModule({ output: process.stderr });
-  const { answer } = await ask<{ answer: boolean }>([
-    { type: "confirm", name: "answer", message: question, default: false },
-  ]);
-  return answer;
+  try {
+    const { answer } = await ask<{ answer: boolean }>([
+      { type: "confirm", name: "answer", message: question, default: false },
+    ]);
+    return answer;
+  } catch (error) {
+    if (error instanceof Error && error.name === "ExitPromptError") interrupt();
+    throw error;
+  }
 }
