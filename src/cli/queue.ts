@@ -25,18 +25,18 @@ export class QueuePlace {
   private readonly raw: RawClient;
   private readonly prefix: Uint8Array;
   private readonly key: Uint8Array;
-  private readonly lease: bigint;
+  private readonly lease: Lease;
 
   constructor(raw: RawClient, name: string, lease: Lease) {
     this.raw = raw;
-    this.lease = lease.id;
+    this.lease = lease;
     this.prefix = Buffer.from(`${name}/`);
     this.key = Buffer.from(`${name}/${hexId(lease.id)}`);
   }
 
-  /** Takes the last place and waits until it is the first. Leaves again and rejects if `signal` aborts. */
+  /** Takes the last place and waits until it is the first. Leaves again and rejects if `signal` or the lease ends. */
   async reachFront(value: Uint8Array, signal: AbortSignal): Promise<Place> {
-    const options = { ...withoutLimit, signal };
+    const options = { ...withoutLimit, signal: AbortSignal.any([signal, this.lease.signal]) };
     try {
       const entered = await this.enter(value, options);
       const waited = await this.waitForOthers(entered - 1n, options);
@@ -47,17 +47,18 @@ export class QueuePlace {
     }
   }
 
+  /** The key is gone afterwards: it is deleted, or it goes with the lease. */
   async leave(): Promise<void> {
-    await this.raw.kv.deleteRange({ key: this.key }, withoutLimit);
+    if (!this.lease.signal.aborted) await this.raw.kv.deleteRange({ key: this.key }, withoutLimit);
   }
 
   /** The create revision of the key. A repeated request finds the key that the first one made. */
   private async enter(value: Uint8Array, options: CallOptions): Promise<bigint> {
-    const { key, lease } = this;
+    const { key } = this;
     const response = await this.raw.kv.txn(
       {
         compare: [{ key, target: 1, result: 0, targetUnion: { $case: "createRevision", value: 0n } }],
-        success: [{ request: { $case: "requestPut", value: { key, value, lease } } }],
+        success: [{ request: { $case: "requestPut", value: { key, value, lease: this.lease.id } } }],
         failure: [{ request: { $case: "requestRange", value: { key } } }],
       },
       { ...options, retry: "idempotent" },

@@ -1,10 +1,28 @@
 /** SIGINT and SIGTERM for the commands that clean up before they end (spec/cli.md 5.3). Others are simply killed. */
 
-/** Aborts with the first signal. From this call on the signals do not kill the process. */
+const names = ["SIGINT", "SIGTERM"] as const;
+
+/** Aborts with the first signal instead of dying of it; the second one kills as usual. */
 export function interruption(): AbortSignal {
   const controller = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => controller.abort(name));
+  const stop = (name: NodeJS.Signals): void => {
+    for (const other of names) process.off(other, stop);
+    controller.abort(name);
+  };
+  for (const name of names) process.on(name, stop);
   return controller.signal;
+}
+
+function ignore(): void {}
+
+/** Signals are for the command that runs meanwhile, which a terminal's Ctrl-C reaches too. */
+export async function leavingSignalsAlone<T>(work: () => Promise<T>): Promise<T> {
+  for (const name of names) process.on(name, ignore);
+  try {
+    return await work();
+  } finally {
+    for (const name of names) process.off(name, ignore);
+  }
 }
 
 /** Resolves when the signal aborts. */

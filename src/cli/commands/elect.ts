@@ -35,11 +35,17 @@ async function campaign(session: Session, name: string, proposal: Uint8Array): P
   await using lease = await session.client.leases.grant(sessionTtl, withoutLimit);
   const signal = interruption();
   const queue = new QueuePlace(session.raw, name, lease);
-  const { key } = await queue.reachFront(proposal, signal);
+  const { key } = await queue.reachFront(proposal, signal).catch((error: unknown) => {
+    throw lease.signal.aborted ? sessionExpired() : error;
+  });
   await session.print({ kind: "range", response: await session.raw.kv.range({ key }, withoutLimit) });
   const end = await Promise.race([aborted(signal), lease.lost]);
-  if (end !== "interrupted") throw new Failure(ExitCode.Error, "elect: session expired");
+  if (end !== "interrupted") throw sessionExpired();
   await queue.leave();
+}
+
+function sessionExpired(): Failure {
+  return new Failure(ExitCode.Error, "elect: session expired");
 }
 
 async function observe(session: Session, name: string): Promise<void> {

@@ -1,4 +1,5 @@
 /** `lock`: holds a named lock until a signal, or while a command runs (spec/cli.md 8.15). */
+import { status } from "../../../proto/status.js";
 import { BaseCommand, type Call, oclifFlags } from "../base-command.js";
 import { runCommand } from "../exec.js";
 import { badArguments, ExitCode, Failure } from "../exit-code.js";
@@ -7,7 +8,7 @@ import { byteText } from "../input/byte-text.js";
 import { withoutLimit } from "../limits.js";
 import { type Place, QueuePlace } from "../queue.js";
 import type { Session } from "../session.js";
-import { aborted, interruption } from "../signals.js";
+import { aborted, interruption, leavingSignalsAlone } from "../signals.js";
 
 const flags = { ttl: integer("timeout for session, in seconds", { initial: 10n }) } as const;
 /** Seconds; what the lease gets when `--ttl` is no positive number. */
@@ -31,7 +32,9 @@ export default class Lock extends BaseCommand<typeof flags> {
     await using lease = await session.client.leases.grant(ttl > 0n ? Number(ttl) : ttlFallback, withoutLimit);
     const signal = interruption();
     const queue = new QueuePlace(session.raw, name, lease);
-    const place = await queue.reachFront(new Uint8Array(), signal);
+    const place = await queue.reachFront(new Uint8Array(), signal).catch((error: unknown) => {
+      throw lease.signal.aborted ? new Failure(ExitCode.Error, status.MutexSessionExpired.message) : error;
+    });
     if (command.length > 0) return await whileRunning(queue, place, command);
     await show(session, place);
     const end = await Promise.race([aborted(signal), lease.lost]);
@@ -49,7 +52,7 @@ async function show(session: Session, { key }: Place): Promise<void> {
 /** Variables that are already there win over ours, as with the real tool. Throws Failure with the command's code. */
 async function whileRunning(queue: QueuePlace, place: Place, command: readonly string[]): Promise<void> {
   const facts = { ETCD_LOCK_KEY: byteText(place.key), ETCD_LOCK_REV: `${place.revision}` };
-  const ending = await runCommand(command, { ...facts, ...process.env });
+  const ending = await leavingSignalsAlone(() => runCommand(command, { ...facts, ...process.env }));
   await queue.leave();
   switch (ending.kind) {
     case "success":
