@@ -91,9 +91,19 @@ function isBuffer(field: unknown): field is { data: number[] } {
   return typeof field === "object" && field !== null && "type" in field && field.type === "Buffer";
 }
 
-/** Answers of 3.7 to keys_only carry no lease, so such reads cannot be compared. */
-function isComparable(request: object): boolean {
-  return !inWords(request).includes('"keysOnly": true');
+interface Position {
+  readonly revision: number;
+  readonly compacted: number;
+}
+
+/**
+ * Answers of 3.7 to keys_only carry no lease, so such reads cannot be compared. Nor can the hash at the compact
+ * revision itself, which etcd remembers from before it deleted anything (see the cases of HashKV).
+ */
+function isComparable({ name, request }: Step, { revision, compacted }: Position): boolean {
+  if (inWords(request).includes('"keysOnly": true')) return false;
+  const asked = name === "hash" ? Number((request as { revision: bigint }).revision) : undefined;
+  return asked === undefined || (asked === 0 ? revision : asked) !== compacted;
 }
 
 async function everyEvent(client: RawClient, startRevision: bigint, upTo: bigint): Promise<string[]> {
@@ -141,9 +151,10 @@ async function play(seed: number, ours: RawClient, theirs: RawClient): Promise<v
   let compacted = 1;
   const log: string[] = [];
   for (let count = 0; count < STEPS; count += 1) {
-    const { name, request, call } = randomStep(dice, revision);
+    const drawn = randomStep(dice, revision);
+    const { name, request, call } = drawn;
     log.push(`${count} ${name} ${inWords(request)}`);
-    if (!isComparable(request)) continue;
+    if (!isComparable(drawn, { revision, compacted })) continue;
     const [mine, real] = await Promise.all([outcome(call(ours)), outcome(call(theirs))]);
     expect(mine, `seed ${seed}, after:\n${log.slice(-3).join("\n")}`).toBe(real);
     const now = (await theirs.range({ key: Buffer.from("x"), countOnly: true })).header;

@@ -118,13 +118,21 @@ conformance("HashKV", (test) => {
     FRESH,
   );
 
+  const rescan =
+    "etcd hashes everything it keeps at each compaction, before it deletes, and answers from that; ours compacts only what is new and hashes what is there";
+
   test(
-    "at the compact revision itself was stored by the compaction",
+    "at the compact revision itself",
     async (t) => {
       await writeHistory(t);
       await t.client.compact({ revision: 5, physical: true });
       const response = await t.client.hashKv({ revision: 5 });
-      expect([response.hash, response.compactRevision]).toEqual([historyHash(upTo(5n)), -1n]);
+      const expected = t.differs({
+        etcd35: [historyHash(upTo(5n)), -1n],
+        ours: [historyHash(upTo(5n, "2.0")), 5n],
+        why: rescan,
+      });
+      expect([response.hash, response.compactRevision]).toEqual(expected);
     },
     FRESH,
   );
@@ -136,7 +144,12 @@ conformance("HashKV", (test) => {
       await t.client.compact({ revision: 3, physical: true });
       await t.client.compact({ revision: 6, physical: true });
       const atCompaction = await t.client.hashKv({ revision: 6 });
-      expect([atCompaction.hash, atCompaction.compactRevision]).toEqual([historyHash(upTo(6n, "2.0", "3.0")), 3n]);
+      const expected = t.differs({
+        etcd35: [historyHash(upTo(6n, "2.0", "3.0")), 3n],
+        ours: [historyHash(upTo(6n, "2.0", "3.0", "6.0")), 6n],
+        why: rescan,
+      });
+      expect([atCompaction.hash, atCompaction.compactRevision]).toEqual(expected);
       const current = await t.client.hashKv({});
       expect([current.hash, current.compactRevision]).toEqual([
         historyHash(upTo(8n, "2.0", "3.0", "5.0", "5.1", "6.0")),
