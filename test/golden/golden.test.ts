@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
-import { mustPass, type Opponent, raise, unlisted, worthReplaying } from "./ratchet.js";
+import { expectedFailures, mustPass, type Opponent, raise, unlisted, worthReplaying } from "./ratchet.js";
 import { readVerdicts, replay, type Verdict } from "./replay.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -80,6 +80,12 @@ function reportUnlisted(opponent: Opponent, verdicts: ReadonlyMap<string, Verdic
   }
   if (process.env["LITECD_GOLDEN_RAISE"] === "1") raise(opponent, fresh);
 }
+
+describe("the sets of scenarios", () => {
+  it("ask nothing of a real etcd that it is known to fail", () => {
+    expect(mustPass("etcd").filter((name) => name in expectedFailures)).toEqual([]);
+  });
+});
 
 describe("reading the replayer", () => {
   it("tells passed, failed with its differences, and skipped", () => {

@@ -1,5 +1,7 @@
 /** Runs the replayer of the golden transcripts and reads what it says, scenario by scenario. */
 import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
@@ -26,7 +28,20 @@ export interface Verdict {
 const slowFactor = 2;
 /** Resolves to a verdict for every scenario that the replayer spoke of. */
 export async function replay(asked: Replay): Promise<Map<string, Verdict>> {
-  const { transcripts, ctl, server, referenceCtl, scenarios, jobs } = asked;
+  const work = await mkdtemp(join(tmpdir(), "litecd-golden-"));
+  try {
+    const { code, lines, problems } = await run([...argumentsOf(asked), "--work", work]);
+    const verdicts = readVerdicts(lines);
+    // 0: all passed, 1: some failed. Anything else, or no verdict at all, is the replayer's own failure.
+    if (code !== 0 && code !== 1) throw new Error(`the replayer ended with ${code}:\n${problems}`);
+    if (verdicts.size === 0) throw new Error(`the replayer judged no scenario:\n${lines.join("\n")}\n${problems}`);
+    return verdicts;
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+function argumentsOf({ transcripts, ctl, server, referenceCtl, scenarios, jobs }: Replay): string[] {
   const options = {
     "--golden": "3.7",
     "--ctl": ctl,
@@ -36,7 +51,17 @@ export async function replay(asked: Replay): Promise<Map<string, Verdict>> {
     "--jobs": String(jobs),
     "--only": `^(?:${scenarios.join("|")})$`,
   };
-  const args = [join(transcripts, "replay.py"), ...Object.entries(options).flat()];
+  return [join(transcripts, "replay.py"), ...Object.entries(options).flat()];
+}
+
+interface Ended {
+  readonly code: number | null;
+  readonly lines: readonly string[];
+  /** What it wrote to stderr. */
+  readonly problems: string;
+}
+
+async function run(args: readonly string[]): Promise<Ended> {
   const child = spawn("python3", args, { stdio: ["ignore", "pipe", "pipe"] });
   let problems = "";
   child.stderr.on("data", (chunk: Buffer) => {
@@ -48,12 +73,7 @@ export async function replay(asked: Replay): Promise<Map<string, Verdict>> {
   });
   const lines: string[] = [];
   for await (const line of createInterface({ input: child.stdout })) lines.push(line);
-  const code = await ended;
-  // 0: all passed, 1: some failed. Anything else, or no verdict at all, is the replayer's own failure.
-  const verdicts = readVerdicts(lines);
-  if (code !== 0 && code !== 1) throw new Error(`the replayer ended with ${code}:\n${problems}`);
-  if (verdicts.size === 0) throw new Error(`the replayer judged no scenario:\n${lines.join("\n")}\n${problems}`);
-  return verdicts;
+  return { code: await ended, lines, problems };
 }
 
 /** Reads `ok NAME …`, `FAIL NAME` with the indented lines that follow, and `skip NAME …`. */
