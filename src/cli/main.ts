@@ -9,7 +9,7 @@ const argv = process.argv.slice(2);
 if (argv.length === 1 && argv[0] === "version") {
   await writeOut(versionText());
 } else {
-  // The command decides when the process ends: a connection in the making holds no event loop open by itself.
+  // The command decides when the process ends, also while nothing but a back-off or a dead endpoint is being waited for.
   setInterval(() => {}, 2 ** 31 - 1);
   const { exitCodeOf } = await import("./program.js");
   process.exit(await exitCodeOf(argv));
