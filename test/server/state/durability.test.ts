@@ -180,6 +180,7 @@ describe("defragmentation", () => {
     const moments: string[] = [];
     const switching: LogStore = {
       initial: log.initial,
+      releaseEntries: () => log.releaseEntries(),
       append: (batch) => log.append(batch),
       close: () => log.close(),
       switchStateFile: (file) => {
