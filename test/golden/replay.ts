@@ -16,6 +16,8 @@ export interface Replay {
   readonly scenarios: readonly string[];
   /** Scenarios under way at a time. */
   readonly jobs: number;
+  /** First of the ports for clusters: the replayer finds free ones, but two replayers must not look in the same place. */
+  readonly portBase: number;
 }
 
 /** How one scenario went. `detail` holds the differences of a failed one. */
@@ -41,7 +43,7 @@ export async function replay(asked: Replay): Promise<Map<string, Verdict>> {
   }
 }
 
-function argumentsOf({ transcripts, ctl, server, referenceCtl, scenarios, jobs }: Replay): string[] {
+function argumentsOf({ transcripts, ctl, server, referenceCtl, scenarios, jobs, portBase }: Replay): string[] {
   const options = {
     "--golden": "3.7",
     "--ctl": ctl,
@@ -49,6 +51,7 @@ function argumentsOf({ transcripts, ctl, server, referenceCtl, scenarios, jobs }
     "--ref-ctl": referenceCtl,
     "--slow": String(slowFactor),
     "--jobs": String(jobs),
+    "--port-base": String(portBase),
     "--only": `^(?:${scenarios.join("|")})$`,
   };
   return [join(transcripts, "replay.py"), ...Object.entries(options).flat()];
