@@ -16,14 +16,21 @@ export class Bookmark {
    */
   private unverified: bigint | undefined;
   private streamStart = 0n;
+  /** The next stream asks for the revision before `next`, which is known to exist. */
+  private early: boolean;
   /** The highest revision the server has shown on the stream at hand. */
   private seen = 0n;
 
-  /** `start` is the first revision wanted; 0n leaves it to the first `created`. */
-  constructor(start: bigint) {
+  /**
+   * `start` is the first revision wanted; 0n leaves it to the first `created`. "early" is for watches that want progress
+   * and start right after a revision that exists: servers tell none to a watcher that is ahead of their store. The
+   * price is that a server counts such a watcher as one that catches up, which may cost its first event some time.
+   */
+  constructor(start: bigint, asking: "exactly" | "early" = "exactly") {
     this.first = start;
     this.next = start;
     this.floor = start;
+    this.early = asking === "early";
   }
 
   /** Where a new stream has to start. */
@@ -31,11 +38,20 @@ export class Bookmark {
     return this.next;
   }
 
-  beginStream(): void {
+  /** The revision that the next stream asks for. What comes twice because it asks early is dropped. */
+  beginStream(): bigint {
     this.floor = this.next;
     this.unverified = undefined;
-    this.streamStart = this.next;
+    this.streamStart = this.early ? this.next - 1n : this.next;
     this.seen = 0n;
+    return this.streamStart;
+  }
+
+  /** True if a compaction took only what was asked for early: nothing is lost, and the next stream asks exactly. */
+  forgives(response: WatchResponse): boolean {
+    const forgiven = this.streamStart < this.next && response.compactRevision === this.next;
+    if (forgiven) this.early = false;
+    return forgiven;
   }
 
   /** True while the server may not yet have reached the start of the stream: it then answers no progress request. */

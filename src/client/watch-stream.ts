@@ -146,9 +146,12 @@ export class WatchSession {
     return (await this.calls.unary(kvMethods.range, { key, rangeEnd, countOnly: true }, options)).header;
   }
 
-  /** A server says nothing while its store has not reached the start of the watch; a read tells as much. */
+  /**
+   * A server says nothing while its store has not reached the start of the watch; a read tells as much. If the read
+   * fails or the watch is closed under it, there is no answer: the watch's own stream reports what is wrong.
+   */
   private async answerProgress(): Promise<void> {
-    const header = await this.currentRevision({ signal: this.closer.signal }).catch(serverRefusal);
+    const header = await this.currentRevision({ signal: this.closer.signal }).catch(() => undefined);
     this.answering = undefined;
     if (header === undefined || this.bookmark === undefined || header.revision >= this.bookmark.resume) return;
     this.inbox.push(progressMessage(header), 0);
@@ -171,7 +174,8 @@ export class WatchSession {
     };
     const header = await this.currentRevision(options).catch(serverRefusal);
     // A range that may not be read may not be watched either; the watch itself then says so in its own words.
-    this.bookmark = new Bookmark(header === undefined ? 0n : header.revision + 1n);
+    const start = header === undefined ? 0n : header.revision + 1n;
+    this.bookmark = new Bookmark(start, start > 0n && this.create.progressNotify ? "early" : "exactly");
   }
 
   private async attachForEver(scope: CallScope): Promise<void> {
@@ -201,8 +205,7 @@ export class WatchSession {
   ): Promise<"over" | "again"> {
     const stream = await this.calls.duplex(streamMethods.watch, effort, endpoint);
     const bookmark = this.bookmark ?? new Bookmark(0n);
-    bookmark.beginStream();
-    const startRevision = bookmark.resume;
+    const startRevision = bookmark.beginStream();
     stream.write({
       requestUnion: { $case: "createRequest", value: { ...this.create, startRevision, fragment: true } },
     });
@@ -211,6 +214,7 @@ export class WatchSession {
       for await (const response of joinFragments(stream)) {
         clearTimeout(watchdog);
         onAnswer(response);
+        if (bookmark.forgives(response)) return "again";
         if (response.canceled) return this.tokenRefusedBy(response) ? this.renewToken(effort) : this.over(response);
         this.accept(response, bookmark, stream);
         if (this.options.overflow !== "error") await this.inbox.room(effort.signal);

@@ -35,6 +35,28 @@ describe("a bookmark", () => {
     expect(bookmark.resume).toBe(100n);
   });
 
+  it("asks one revision early if it is told to, and drops what comes of it", () => {
+    const bookmark = new Bookmark(8n, "early");
+    expect(bookmark.beginStream()).toBe(7n);
+    expect(bookmark.serverMayBeSilent).toBe(true);
+    bookmark.created(7n);
+    expect(bookmark.serverMayBeSilent).toBe(false);
+    expect(bookmark.pass(message(7n, [7n]))).toBeUndefined();
+    expect(revisionsOf(bookmark.pass(message(8n, [8n])))).toEqual([8n]);
+    expect(bookmark.beginStream()).toBe(8n);
+    expect([bookmark.first, bookmark.resume]).toEqual([8n, 9n]);
+  });
+
+  it("forgives a compaction that took only what was asked for early, and asks exactly from then on", () => {
+    const compacted = (compactRevision: bigint) => WatchResponse.fromPartial({ canceled: true, compactRevision });
+    const bookmark = new Bookmark(8n, "early");
+    bookmark.beginStream();
+    expect(bookmark.forgives(compacted(9n))).toBe(false);
+    expect(bookmark.forgives(compacted(8n))).toBe(true);
+    expect(bookmark.beginStream()).toBe(8n);
+    expect(bookmark.forgives(compacted(8n))).toBe(false);
+  });
+
   it("moves with a watcher's own progress", () => {
     const bookmark = new Bookmark(5n);
     bookmark.beginStream();
