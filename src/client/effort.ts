@@ -155,17 +155,22 @@ export class Effort {
         return true;
       case "elsewhere":
         if (code === "NotLeader") this.wiring.leader.forget();
+        // Learners do not change their minds: when all that may be asked have refused, that is the answer.
+        if (code === "NotSupportedForLearner" && !this.othersLeft(endpoint)) return false;
         await this.elsewhere(endpoint);
         return true;
     }
   }
 
+  private othersLeft(endpoint: Endpoint): boolean {
+    const fixed = typeof this.options.target === "object";
+    return !fixed && this.wiring.endpoints.all().some((other) => other !== endpoint && !this.avoid.has(other));
+  }
+
   /** Other endpoints are tried at once; when all have failed, a pause comes before the next round. */
   private async elsewhere(endpoint: Endpoint): Promise<void> {
     this.avoid.add(endpoint);
-    const others = this.wiring.endpoints.all().some((other) => !this.avoid.has(other));
-    const fixed = typeof this.options.target === "object";
-    if (others && !fixed) return;
+    if (this.othersLeft(endpoint)) return;
     this.avoid.clear();
     await this.scope.sleep(backoffMs(this.wiring.settings.retry, this.attempts));
   }
