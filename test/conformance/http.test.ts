@@ -3,7 +3,7 @@
 import { Agent, type IncomingHttpHeaders, request } from "node:http";
 import { expect } from "vitest";
 import { AlarmRequest_AlarmAction as Action, AlarmType } from "../../proto/gen/etcd/rpc.js";
-import { freePorts } from "../support/member.js";
+import { freePorts } from "../support/free-ports.js";
 import type { Context } from "./context.js";
 import { conformance } from "./harness.js";
 

@@ -3,9 +3,9 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import * as http from "node:http";
 import * as https from "node:https";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "./free-ports.js";
 
 /** The folder with etcd, etcdctl and etcdutl; undefined if the environment names none. */
 export const realEtcdDirectory: string | undefined = process.env["LITECD_TEST_ETCD"] || undefined;
@@ -172,14 +172,4 @@ function run(file: string, args: readonly string[], input = ""): Promise<Command
     });
     child.stdin?.end(input);
   });
-}
-
-/** A port nobody listens on now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port was given");
-  return address.port;
 }
