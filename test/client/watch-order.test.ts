@@ -7,6 +7,7 @@ import { Bookmark, cancelText, joinFragments, refusedForToken } from "../../src/
 const event = (modRevision: bigint) => Event.fromPartial({ kv: { modRevision } });
 const message = (header: bigint, revisions: readonly bigint[], more: { watchId?: bigint; fragment?: boolean } = {}) =>
   WatchResponse.fromPartial({ header: { revision: header }, events: revisions.map(event), ...more });
+const compacted = (compactRevision: bigint) => WatchResponse.fromPartial({ canceled: true, compactRevision });
 const revisionsOf = (response: WatchResponse | undefined) => response?.events.map(({ kv }) => kv?.modRevision);
 
 describe("a bookmark", () => {
@@ -48,7 +49,6 @@ describe("a bookmark", () => {
   });
 
   it("forgives a compaction that took only what was asked for early, and asks exactly from then on", () => {
-    const compacted = (compactRevision: bigint) => WatchResponse.fromPartial({ canceled: true, compactRevision });
     const bookmark = new Bookmark(8n, "early");
     bookmark.beginStream();
     expect(bookmark.forgives(compacted(9n))).toBe(false);
