@@ -68,7 +68,7 @@ export function openMember(options: MemberOptions): Member {
   const dataDir = join(config.dataDir, "member");
   if (!hasData(dataDir)) refuseToFound(bootstrapProblem(config));
   const log = openLogStore({ dir: dataDir, bootstrap: bootstrapOf(config), unsafeNoFsync: config.unsafeNoFsync });
-  const state = openStateOf(options, log, dataDir);
+  const state = openOrClose(log, () => openStateOf(options, log, dataDir));
   const replica: LocalReplica = new LocalReplica({
     core: createCore(config, log, state),
     log,
@@ -111,6 +111,16 @@ function hasData(dataDir: string): boolean {
 
 function refuseToFound(problem: string | undefined): void {
   if (problem !== undefined) throw new BootstrapRefused(problem);
+}
+
+/** A member that cannot be opened lets go of its directory. */
+function openOrClose(log: LogStore, open: () => State): State {
+  try {
+    return open();
+  } catch (error) {
+    log.close();
+    throw error;
+  }
 }
 
 /** While the log still starts at entry 1, a state file that is missing or empty is made again from it. */

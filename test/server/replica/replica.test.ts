@@ -1,5 +1,5 @@
 /** The replica over the real core, log and state: what it acknowledges, what it bounds, what survives its restart. */
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -192,5 +192,21 @@ describe("the flags about the cluster", () => {
     await second.replica.linearizableRead();
     expect(keys(second)).toEqual(["a"]);
     expect(second.replica.status()).toMatchObject({ memberId, clusterId });
+  });
+});
+
+describe("a member whose state file is unusable", () => {
+  it("says so and lets go of its directory", async () => {
+    const first = startOne({ snapshotCatchUpEntries: 10, snapshotEntries: 100 });
+    for (let batch = 0; batch < 8; batch += 1) {
+      await Promise.all(Array.from({ length: 100 }, (_, n) => first.replica.propose(put(`k${n}`))));
+    }
+    await closeOne(first);
+    const stateFile = join(dataDir, "member", "state-1.db");
+    const spare = join(dataDir, "spare.db");
+    renameSync(stateFile, spare);
+    expect(() => openOne()).toThrow("state-1.db");
+    renameSync(spare, stateFile);
+    expect(keys(startOne())).toHaveLength(100);
   });
 });
