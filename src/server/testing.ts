@@ -30,14 +30,19 @@ export interface TestServer extends AsyncDisposable {
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const ownDir = options.config?.dataDir === undefined;
   const dataDir = options.config?.dataDir ?? (await mkdtemp(join(tmpdir(), "litecd-test-")));
-  const server = await startServer({
-    config: { ...testConfig(dataDir), ...options.config },
-    logger: options.logger ?? silentLogger,
-    onFatal: (error) => {
-      throw error;
-    },
-  });
-  return testServer(server, { dataDir, ownDir });
+  try {
+    const server = await startServer({
+      config: { ...testConfig(dataDir), ...options.config },
+      logger: options.logger ?? silentLogger,
+      onFatal: (error) => {
+        throw error;
+      },
+    });
+    return testServer(server, { dataDir, ownDir });
+  } catch (error) {
+    if (ownDir) await rm(dataDir, { recursive: true, force: true });
+    throw error;
+  }
 }
 
 function testConfig(dataDir: string): ServerConfig {
