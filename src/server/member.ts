@@ -153,8 +153,7 @@ function bootstrapOf(config: ServerConfig): Bootstrap {
   const memberId = memberIdOf(self?.peerUrls ?? config.initialAdvertisePeerUrls, config.initialClusterToken);
   return {
     identity: { clusterId: clusterIdOf(config.initialCluster, config.initialClusterToken), memberId },
-    // A founded cluster starts in term 1, so that its first leader leads term 2, as etcd's does.
-    hardState: { term: 1, vote: undefined, commit: 0 },
+    kind: "found",
     membership: { voters, learners: [] },
     createdSeconds: Math.floor(systemClock.wallMs() / 1000),
   };

@@ -40,6 +40,13 @@ export interface Command {
     | { $case: "memberPublish"; value: MemberPublish }
     | { $case: "clusterVersionSet"; value: ClusterVersionSet }
     | { $case: "downgrade"; value: DowngradeRequest }
+    | //
+    /** The four changes of the membership travel in entries of kind "change", never in plain commands. */
+    { $case: "memberAdd"; value: MemberAdd }
+    | { $case: "memberRemove"; value: MemberRemove }
+    | { $case: "memberUpdate"; value: MemberUpdate }
+    | { $case: "memberPromote"; value: MemberPromote }
+    | { $case: "leaseCheckpoint"; value: LeaseCheckpoint }
     | undefined;
 }
 
@@ -64,6 +71,39 @@ export interface MemberPublish {
 
 export interface ClusterVersionSet {
   version: string;
+}
+
+export interface MemberAdd {
+  id: bigint;
+  peerUrls: string[];
+  learner: boolean;
+}
+
+export interface MemberRemove {
+  id: bigint;
+}
+
+/** Only the peer URLs change. */
+export interface MemberUpdate {
+  id: bigint;
+  peerUrls: string[];
+}
+
+export interface MemberPromote {
+  id: bigint;
+}
+
+/** What is left of long leases, so that a new leader does not start them anew (spec/server.md 5.7). */
+export interface LeaseCheckpoint {
+  leases: LeaseCheckpoint_Remaining[];
+  /** Holds only if the entry itself was written in this term. */
+  onlyInTerm: bigint;
+}
+
+export interface LeaseCheckpoint_Remaining {
+  id: bigint;
+  /** Rounded up; 0 takes an earlier checkpoint back. */
+  remainingSeconds: bigint;
 }
 
 function createBaseCommand(): Command {
@@ -117,6 +157,21 @@ export const Command: MessageFns<Command> = {
         break;
       case "downgrade":
         DowngradeRequest.encode(message.body.value, writer.uint32(154).fork()).join();
+        break;
+      case "memberAdd":
+        MemberAdd.encode(message.body.value, writer.uint32(162).fork()).join();
+        break;
+      case "memberRemove":
+        MemberRemove.encode(message.body.value, writer.uint32(170).fork()).join();
+        break;
+      case "memberUpdate":
+        MemberUpdate.encode(message.body.value, writer.uint32(178).fork()).join();
+        break;
+      case "memberPromote":
+        MemberPromote.encode(message.body.value, writer.uint32(186).fork()).join();
+        break;
+      case "leaseCheckpoint":
+        LeaseCheckpoint.encode(message.body.value, writer.uint32(194).fork()).join();
         break;
     }
     return writer;
@@ -239,6 +294,46 @@ export const Command: MessageFns<Command> = {
             message.body = { $case: "downgrade", value: DowngradeRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.body = { $case: "memberAdd", value: MemberAdd.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.body = { $case: "memberRemove", value: MemberRemove.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.body = { $case: "memberUpdate", value: MemberUpdate.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.body = { $case: "memberPromote", value: MemberPromote.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.body = { $case: "leaseCheckpoint", value: LeaseCheckpoint.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -317,6 +412,36 @@ export const Command: MessageFns<Command> = {
       case "downgrade": {
         if (object.body?.value !== undefined && object.body?.value !== null) {
           message.body = { $case: "downgrade", value: DowngradeRequest.fromPartial(object.body.value) };
+        }
+        break;
+      }
+      case "memberAdd": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "memberAdd", value: MemberAdd.fromPartial(object.body.value) };
+        }
+        break;
+      }
+      case "memberRemove": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "memberRemove", value: MemberRemove.fromPartial(object.body.value) };
+        }
+        break;
+      }
+      case "memberUpdate": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "memberUpdate", value: MemberUpdate.fromPartial(object.body.value) };
+        }
+        break;
+      }
+      case "memberPromote": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "memberPromote", value: MemberPromote.fromPartial(object.body.value) };
+        }
+        break;
+      }
+      case "leaseCheckpoint": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "leaseCheckpoint", value: LeaseCheckpoint.fromPartial(object.body.value) };
         }
         break;
       }
@@ -608,6 +733,421 @@ export const ClusterVersionSet: MessageFns<ClusterVersionSet> = {
   fromPartial<I extends Exact<DeepPartial<ClusterVersionSet>, I>>(object: I): ClusterVersionSet {
     const message = createBaseClusterVersionSet();
     message.version = object.version ?? "";
+    return message;
+  },
+};
+
+function createBaseMemberAdd(): MemberAdd {
+  return { id: 0n, peerUrls: [], learner: false };
+}
+
+export const MemberAdd: MessageFns<MemberAdd> = {
+  encode(message: MemberAdd, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type fixed64 too large");
+      }
+      writer.uint32(9).fixed64(message.id);
+    }
+    for (const v of message.peerUrls) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.learner !== false) {
+      writer.uint32(24).bool(message.learner);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MemberAdd {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMemberAdd();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.id = reader.fixed64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.peerUrls.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.learner = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<MemberAdd>, I>>(base?: I): MemberAdd {
+    return MemberAdd.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MemberAdd>, I>>(object: I): MemberAdd {
+    const message = createBaseMemberAdd();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.peerUrls = object.peerUrls?.map((e) => e) || [];
+    message.learner = object.learner ?? false;
+    return message;
+  },
+};
+
+function createBaseMemberRemove(): MemberRemove {
+  return { id: 0n };
+}
+
+export const MemberRemove: MessageFns<MemberRemove> = {
+  encode(message: MemberRemove, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type fixed64 too large");
+      }
+      writer.uint32(9).fixed64(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MemberRemove {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMemberRemove();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.id = reader.fixed64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<MemberRemove>, I>>(base?: I): MemberRemove {
+    return MemberRemove.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MemberRemove>, I>>(object: I): MemberRemove {
+    const message = createBaseMemberRemove();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    return message;
+  },
+};
+
+function createBaseMemberUpdate(): MemberUpdate {
+  return { id: 0n, peerUrls: [] };
+}
+
+export const MemberUpdate: MessageFns<MemberUpdate> = {
+  encode(message: MemberUpdate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type fixed64 too large");
+      }
+      writer.uint32(9).fixed64(message.id);
+    }
+    for (const v of message.peerUrls) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MemberUpdate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMemberUpdate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.id = reader.fixed64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.peerUrls.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<MemberUpdate>, I>>(base?: I): MemberUpdate {
+    return MemberUpdate.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MemberUpdate>, I>>(object: I): MemberUpdate {
+    const message = createBaseMemberUpdate();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.peerUrls = object.peerUrls?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseMemberPromote(): MemberPromote {
+  return { id: 0n };
+}
+
+export const MemberPromote: MessageFns<MemberPromote> = {
+  encode(message: MemberPromote, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type fixed64 too large");
+      }
+      writer.uint32(9).fixed64(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MemberPromote {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMemberPromote();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.id = reader.fixed64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<MemberPromote>, I>>(base?: I): MemberPromote {
+    return MemberPromote.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MemberPromote>, I>>(object: I): MemberPromote {
+    const message = createBaseMemberPromote();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    return message;
+  },
+};
+
+function createBaseLeaseCheckpoint(): LeaseCheckpoint {
+  return { leases: [], onlyInTerm: 0n };
+}
+
+export const LeaseCheckpoint: MessageFns<LeaseCheckpoint> = {
+  encode(message: LeaseCheckpoint, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.leases) {
+      LeaseCheckpoint_Remaining.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.onlyInTerm !== 0n) {
+      if (BigInt.asUintN(64, message.onlyInTerm) !== message.onlyInTerm) {
+        throw new globalThis.Error("value provided for field message.onlyInTerm of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.onlyInTerm);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaseCheckpoint {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaseCheckpoint();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.leases.push(LeaseCheckpoint_Remaining.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.onlyInTerm = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LeaseCheckpoint>, I>>(base?: I): LeaseCheckpoint {
+    return LeaseCheckpoint.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LeaseCheckpoint>, I>>(object: I): LeaseCheckpoint {
+    const message = createBaseLeaseCheckpoint();
+    message.leases = object.leases?.map((e) => LeaseCheckpoint_Remaining.fromPartial(e)) || [];
+    message.onlyInTerm = (object.onlyInTerm !== undefined && object.onlyInTerm !== null)
+      ? BigInt(object.onlyInTerm)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseLeaseCheckpoint_Remaining(): LeaseCheckpoint_Remaining {
+  return { id: 0n, remainingSeconds: 0n };
+}
+
+export const LeaseCheckpoint_Remaining: MessageFns<LeaseCheckpoint_Remaining> = {
+  encode(message: LeaseCheckpoint_Remaining, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asIntN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type int64 too large");
+      }
+      writer.uint32(8).int64(message.id);
+    }
+    if (message.remainingSeconds !== 0n) {
+      if (BigInt.asIntN(64, message.remainingSeconds) !== message.remainingSeconds) {
+        throw new globalThis.Error("value provided for field message.remainingSeconds of type int64 too large");
+      }
+      writer.uint32(16).int64(message.remainingSeconds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaseCheckpoint_Remaining {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaseCheckpoint_Remaining();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.remainingSeconds = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LeaseCheckpoint_Remaining>, I>>(base?: I): LeaseCheckpoint_Remaining {
+    return LeaseCheckpoint_Remaining.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LeaseCheckpoint_Remaining>, I>>(object: I): LeaseCheckpoint_Remaining {
+    const message = createBaseLeaseCheckpoint_Remaining();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.remainingSeconds = (object.remainingSeconds !== undefined && object.remainingSeconds !== null)
+      ? BigInt(object.remainingSeconds)
+      : 0n;
     return message;
   },
 };

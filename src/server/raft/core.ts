@@ -185,7 +185,7 @@ export class RaftCore {
     if (append === undefined && apply === undefined && role === undefined) {
       if (send.length + reads.length + rejected.length === 0) return undefined;
     }
-    return { send, append, apply, reads, rejected, role };
+    return { send, append, apply, reads, rejected, role, needSnapshot: [], membership: undefined };
   }
 
   /** The next write, unless enough are under way: then what comes meanwhile joins the one after. */
@@ -213,7 +213,8 @@ export class RaftCore {
     if (toSelf.length > 0) this.#toSelf.set(id, toSelf);
     const sendAfter = toSelf.length > 0 ? promises.filter((message) => message.to !== this.#state.id) : promises;
     const hardState = hardStateMoved || entries.length > 0 ? this.#hardState() : undefined;
-    return { id, hardState, truncateFrom, entries, compactTo, sendAfter };
+    const compact = compactTo === undefined ? undefined : { to: compactTo, membership: this.membership };
+    return { id, hardState, truncateFrom, entries, compact, install: undefined, sendAfter };
   }
 
   /** Entries never reach the disk without the commit index known at that moment (spec 1.1, 1.15). */

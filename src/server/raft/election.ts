@@ -83,7 +83,7 @@ function askForPreVotes(state: RaftState): void {
   const { id: from, term, log } = state;
   const { lastIndex, lastTerm } = log;
   for (const to of others(state)) {
-    state.outbox.send({ kind: "preVote", from, to, term: term + 1, lastIndex, lastTerm });
+    state.outbox.send({ kind: "preVote", from, to, term: term + 1, lastIndex, lastTerm, forced: false });
   }
   // Our own consent binds us to nothing, so it need not be durable.
   state.votes.set(from, true);
@@ -99,7 +99,7 @@ function askForVotes(state: RaftState): void {
   const { id: from, term, log } = state;
   const { lastIndex, lastTerm } = log;
   state.outbox.promise({ kind: "voteReply", from, to: from, term, granted: true });
-  for (const to of others(state)) state.outbox.promise({ kind: "vote", from, to, term, lastIndex, lastTerm });
+  for (const to of others(state)) state.outbox.promise({ kind: "vote", from, to, term, lastIndex, lastTerm, forced: false });
 }
 
 function others(state: RaftState): readonly MemberId[] {

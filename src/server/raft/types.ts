@@ -6,14 +6,17 @@
 /** An unsigned 64-bit member id. */
 export type MemberId = bigint;
 
-/** One log entry. `noop` is the empty entry of a new leader; `command` holds an encoded command. */
+/**
+ * One log entry. `noop` is the empty entry of a new leader; `command` holds an encoded command; `change` holds a membership
+ * change and the command that goes with it (see change.ts).
+ */
 export interface Entry {
   readonly index: number;
   readonly term: number;
   readonly kind: EntryKind;
   readonly data: Uint8Array;
 }
-export type EntryKind = "noop" | "command";
+export type EntryKind = "noop" | "command" | "change";
 
 /** What must be durable before a promise that rests on it leaves. `commit` is a lower bound after a restart. */
 export interface HardState {
@@ -26,6 +29,24 @@ export interface HardState {
 export interface Membership {
   readonly voters: readonly MemberId[];
   readonly learners: readonly MemberId[];
+}
+
+/**
+ * One step from one configuration to the next; consecutive ones differ by at most one voter (spec 1.15). `update` leaves
+ * voters and learners alone: it is here so that changes of a member's URLs are ordered with all other changes.
+ */
+export interface MembershipChange {
+  readonly op: "addVoter" | "addLearner" | "promote" | "remove" | "update";
+  readonly member: MemberId;
+}
+
+/** A state that replaces the log up to `index`. `file` is the driver's name for it; the core only passes it on. */
+export interface SnapshotMeta {
+  readonly index: number;
+  readonly term: number;
+  /** The configuration as of `index`. */
+  readonly membership: Membership;
+  readonly file: string;
 }
 
 export interface RaftConfig {
@@ -61,6 +82,7 @@ export interface RestoredState {
   readonly previousTerm: number;
   readonly entries: readonly Entry[];
   readonly applied: number;
+  /** The configuration as of the entry before `firstIndex`; changes in the log up to the commit index come on top. */
   readonly membership: Membership;
   /** Seeds the core's own generator for election timeouts. */
   readonly seed: number;
@@ -76,7 +98,24 @@ export type RaftEvent =
   | { readonly kind: "campaign" }
   /** `data` belongs to the core from here on: it is kept in the log, so it must not be a view into a larger buffer. */
   | { readonly kind: "propose"; readonly requestId: number; readonly data: Uint8Array }
+  /**
+   * A membership change, for a leader. Refused, and surely not appended, while an earlier change is not applied yet
+   * (`changePending`), on any other member (`noLeader`), and if it does not fit the configuration (`changeInvalid`).
+   */
+  | {
+      readonly kind: "proposeChange";
+      readonly requestId: number;
+      readonly change: MembershipChange;
+      /** The command for the state machine; see `propose` for who owns it. */
+      readonly data: Uint8Array;
+    }
   | { readonly kind: "read"; readonly requestId: number }
+  /** Hand leadership to a voter: spec 1.16. Ends with a new leader, or is given up after one election timeout. */
+  | { readonly kind: "transfer"; readonly to: MemberId }
+  /** A snapshot that `needSnapshot` asked for has reached the peer, or could not be sent. */
+  | { readonly kind: "snapshotSent"; readonly peer: MemberId; readonly ok: boolean }
+  /** A complete and verified snapshot has come from the leader of `term`. */
+  | { readonly kind: "snapshotReceived"; readonly from: MemberId; readonly term: number; readonly snapshot: SnapshotMeta }
   /** The append effect with this id is on disk. */
   | { readonly kind: "durable"; readonly appendId: number }
   /** The state machine has applied everything up to this index. */
@@ -101,6 +140,10 @@ export interface Effects {
   readonly reads: readonly ConfirmedRead[];
   readonly rejected: readonly Rejected[];
   readonly role: RoleChange | undefined;
+  /** Peers that need more than the log still holds. Named once; named again only after `snapshotSent`. */
+  readonly needSnapshot: readonly MemberId[];
+  /** The committed configuration, if it has changed. */
+  readonly membership: Membership | undefined;
 }
 
 /**
@@ -113,10 +156,20 @@ export interface Append {
   /** Drop entries from this index on before writing `entries`. */
   readonly truncateFrom: number | undefined;
   readonly entries: readonly Entry[];
-  /** Drop entries up to and including this index. */
-  readonly compactTo: number | undefined;
+  /** Drop entries up to and including `to`. `membership` is the configuration as of that entry, to be stored with it. */
+  readonly compact: LogCompaction | undefined;
+  /**
+   * Replace the whole log and the state by this snapshot, whose file is complete and durable: one transaction that moves
+   * the pointer. Nothing else is in the write but `hardState` and `sendAfter`; nothing is applied until it is durable.
+   */
+  readonly install: SnapshotMeta | undefined;
   /** Leave only after the write is durable. */
   readonly sendAfter: readonly Message[];
+}
+
+export interface LogCompaction {
+  readonly to: number;
+  readonly membership: Membership;
 }
 
 /** Committed and locally durable entries to hand to the state machine, in order. */
@@ -136,7 +189,15 @@ export interface Rejected {
   readonly requestId: number;
   readonly reason: RejectReason;
 }
-export type RejectReason = "noLeader" | "leaderChanged" | "tooManyUncommitted" | "tooManyUnapplied";
+export type RejectReason =
+  | "noLeader"
+  | "leaderChanged"
+  | "tooManyUncommitted"
+  | "tooManyUnapplied"
+  /** Leadership is being handed over. */
+  | "transferring"
+  | "changePending"
+  | "changeInvalid";
 
 export type Role = "follower" | "preCandidate" | "candidate" | "leader";
 
@@ -158,7 +219,11 @@ export type Message = MessageHead &
         readonly kind: "preVote" | "vote";
         readonly lastIndex: number;
         readonly lastTerm: number;
+        /** The leader asked for this election, so a voter that hears from it takes part all the same. */
+        readonly forced: boolean;
       }
+    /** Campaign now, without a pre-vote: leadership is handed over. */
+    | { readonly kind: "timeoutNow" }
     | { readonly kind: "preVoteReply" | "voteReply"; readonly granted: boolean }
     | {
         readonly kind: "append";

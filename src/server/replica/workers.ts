@@ -2,19 +2,53 @@
  * Where the durable work runs: behind two callbacks, so that a worker thread can take the place of the inline calls
  * without the turn noticing. Work is performed in the order it is given.
  */
-import type { Entry } from "../raft/types.js";
+import type { Entry, Membership } from "../raft/types.js";
 import type { Clock } from "../runtime/clock.js";
-import type { Applied, State } from "../state/types.js";
+import type { Applied, State, StateReader } from "../state/types.js";
+import type { ExportFailed } from "../storage/failure.js";
 import type { LogBatch, LogStore } from "../storage/types.js";
 
 export interface LogRunner {
-  /** Calls `done` once the batch is durable. */
+  /** Calls `done` once the batch is durable. Batches are performed in the order they are given. */
   append(batch: LogBatch, done: () => void): void;
+  /** Points at another state file; calls `done` once that is durable. */
+  switchStateFile(file: string, done: () => void): void;
+  /** Calls `done` when everything given before is performed and the file is closed. */
+  close(done: () => void): void;
 }
 
+/** Work on the state. Apart from `exportTo` and `inspect`, which hold nothing up, it is performed in the order given. */
 export interface StateRunner {
+  /** Readable at once and without waiting, at least as fresh as the last `done` of `apply`. Stays valid over `open`. */
+  readonly reader: StateReader;
+  /** Name of the file that is open. */
+  readonly file: string;
   /** Calls `done` with one result an entry once the whole range is applied. */
   apply(entries: readonly Entry[], done: (applied: readonly Applied[]) => void): void;
+  /** Makes everything applied so far survive a power cut; calls `done` with that applied index. */
+  makeDurable(done: (appliedIndex: number) => void): void;
+  /** One step of physical compaction; `more` is false when nothing is left to do. */
+  compactStep(done: (more: boolean) => void): void;
+  /** Called when there may be time: moves pages from the write-ahead log into the file. */
+  checkpoint(): void;
+  /** Writes a compact, consistent, durable copy; its facts, or why it could not be written (nothing is left behind then). */
+  exportTo(path: string, done: (result: StateFacts | ExportFailed) => void): void;
+  /** Reads a state file that came from elsewhere; undefined if it is damaged or not a state file. */
+  inspect(path: string, done: (facts: StateFacts | undefined) => void): void;
+  /** Goes over to another state file of the data directory and deletes the old one. Nothing may be applied meanwhile. */
+  open(file: string, done: () => void): void;
+  /** Calls `done` when everything given before is performed and the files are closed. */
+  close(done: () => void): void;
+}
+
+/** What a state file says of itself. */
+export interface StateFacts {
+  readonly clusterId: bigint;
+  readonly appliedIndex: number;
+  readonly appliedTerm: number;
+  readonly revision: number;
+  readonly membership: Membership;
+  readonly sizeBytes: number;
 }
 
 /** Told how long durable work took, in milliseconds; for metrics. */

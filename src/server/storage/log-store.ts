@@ -23,8 +23,8 @@ import type { Bootstrap, InitialState, LogBatch, LogStore } from "./types.js";
 
 const logFile = "raft.db";
 const sentinelFile = "raft.sentinel";
-const kindCodes: Readonly<Record<EntryKind, number>> = { noop: 0, command: 1 };
-const kinds: readonly EntryKind[] = ["noop", "command"];
+const kindCodes: Readonly<Record<EntryKind, number>> = { noop: 0, command: 1, change: 2 };
+const kinds: readonly EntryKind[] = ["noop", "command", "change"];
 
 export interface LogStoreOptions {
   /** The member's data directory; created if it is missing. */
@@ -126,11 +126,11 @@ class SqliteLogStore implements LogStore {
     this.#database.close();
   }
 
-  #writeBatch({ truncateFrom, entries, hardState: hard, compactTo }: LogBatch, start: LogPosition): void {
+  #writeBatch({ truncateFrom, entries, hardState: hard, compact }: LogBatch, start: LogPosition): void {
     if (truncateFrom !== undefined) this.#statements.truncate.run(truncateFrom);
     this.#last = this.#insert(entries, start);
     if (hard !== undefined) this.#statements.putHard.run(hardRow(hard));
-    if (compactTo !== undefined) this.#compact(compactTo);
+    if (compact !== undefined) this.#compact(compact.to);
   }
 
   /** The last entry that stays before new ones are written. */
@@ -177,7 +177,8 @@ class SqliteLogStore implements LogStore {
     const present = this.#database.read(() => this.#statements.identity.get() !== undefined);
     if (present) return;
     if (bootstrap === undefined) throw new StorageRefused("notInitialized", `data directory ${dir} holds no member`);
-    const { identity, membership, hardState: hard, createdSeconds = 0 } = bootstrap;
+    const { identity, membership, createdSeconds = 0 } = bootstrap;
+    const hard = { term: 1, vote: undefined, commit: 0 };
     this.#database.write(() => {
       this.#statements.putIdentity.run(encodeId(identity.clusterId), encodeId(identity.memberId), createdSeconds);
       this.#statements.putHard.run(hardRow(hard));

@@ -2,7 +2,7 @@
  * The two durable things of a member: its log (the root of truth) and its replicated state.
  * Both are synchronous and may run inline or in a worker thread behind the same classes.
  */
-import type { Entry, HardState, MemberId, Membership } from "../raft/types.js";
+import type { Entry, HardState, LogCompaction, MemberId, Membership, SnapshotMeta } from "../raft/types.js";
 
 /** Who this member is. Fixed at bootstrap, read from disk ever after. */
 export interface Identity {
@@ -17,6 +17,7 @@ export interface InitialState {
   readonly firstIndex: number;
   readonly previousTerm: number;
   readonly entries: readonly Entry[];
+  /** As of the entry before `firstIndex`. */
   readonly membership: Membership;
   /** File name (not a path) of the state file that the pointer row names. */
   readonly stateFile: string;
@@ -24,10 +25,15 @@ export interface InitialState {
   readonly bootCount: number;
 }
 
-/** What a new member writes before anything else. */
+/**
+ * What a new member writes before anything else. A founder starts after entry 1 of term 1, which stands for the founding of
+ * the cluster: `membership` and the members in the state file are the snapshot at that index. A joiner starts from
+ * nothing (no entry, no membership), so that the leader has to send it a snapshot first.
+ */
 export interface Bootstrap {
+  readonly kind: "found" | "join";
   readonly identity: Identity;
-  readonly hardState: HardState;
+  /** The founders; empty for a joiner. */
   readonly membership: Membership;
   /** Unix seconds, for people who look into the file; 0 if not given. */
   readonly createdSeconds?: number;
@@ -38,7 +44,9 @@ export interface LogBatch {
   readonly hardState: HardState | undefined;
   readonly truncateFrom: number | undefined;
   readonly entries: readonly Entry[];
-  readonly compactTo: number | undefined;
+  readonly compact: LogCompaction | undefined;
+  /** Empties the log, lets it start after the snapshot, and moves the pointer to `install.file`. */
+  readonly install: SnapshotMeta | undefined;
 }
 
 export interface LogStore {
