@@ -71,7 +71,7 @@ describe.each(opponents)("litectl against %s", (opponent) => {
   let verdicts: ReadonlyMap<string, Verdict> = new Map();
 
   beforeAll(async () => {
-    if (!existsSync(join(root, "dist/src/cli/main.js"))) throw new Error("dist is not built: run npm run build");
+    if (!existsSync(join(root, "dist/cli/main.js"))) throw new Error("dist is not built: run npm run build");
     verdicts = await verdictsOf(opponent);
     reportUnlisted(opponent, verdicts);
   }, replayMsMax);
