@@ -32,38 +32,56 @@ const readyLine = "ready to serve client requests";
 const readyMsMax = 20_000;
 const logBytesMax = 64 * 1024;
 
+/** Where a member lives and what it is told. */
+export interface Home {
+  readonly name: string;
+  /** Holds the data directory, and is removed with the member. */
+  readonly directory: string;
+  readonly clientPort: number;
+  readonly listenPeerUrl: string;
+  /** What the other members are told; the same as `listenPeerUrl` unless something stands in between. */
+  readonly peerUrl: string;
+  /** More flags in etcd's spelling, the initial cluster among them. */
+  readonly flags: readonly string[];
+}
+
 /** A member's home: a temporary directory and two ports that stay the same over restarts. */
 export class Member {
   readonly program: Program;
+  readonly name: string;
   readonly directory: string;
   /** "host:port" of gRPC and HTTP. */
   readonly endpoint: string;
+  /** What the other members are told. */
+  readonly peerUrl: string;
   readonly #flags: readonly string[];
   #running: Running | undefined;
 
-  private constructor(program: Program, directory: string, { ports, extra }: Layout) {
-    const [clientPort, peerPort] = ports;
+  constructor(program: Program, { name, directory, clientPort, listenPeerUrl, peerUrl, flags }: Home) {
     const client = `http://127.0.0.1:${clientPort}`;
-    const peer = `http://127.0.0.1:${peerPort}`;
     this.program = program;
+    this.name = name;
     this.directory = directory;
     this.endpoint = `127.0.0.1:${clientPort}`;
+    this.peerUrl = peerUrl;
     this.#flags = [
-      "--name=m1",
+      `--name=${name}`,
       `--data-dir=${join(directory, "data")}`,
       `--listen-client-urls=${client}`,
       `--advertise-client-urls=${client}`,
-      `--listen-peer-urls=${peer}`,
-      `--initial-advertise-peer-urls=${peer}`,
-      `--initial-cluster=m1=${peer}`,
-      ...extra,
+      `--listen-peer-urls=${listenPeerUrl}`,
+      `--initial-advertise-peer-urls=${peerUrl}`,
+      ...flags,
     ];
   }
 
-  /** A new home for `program`; nothing runs yet. `extra` are flags in etcd's spelling. */
+  /** A new home for `program` as a cluster of one; nothing runs yet. `extra` are flags in etcd's spelling. */
   static async create(program: Program, extra: readonly string[] = []): Promise<Member> {
     const directory = await mkdtemp(join(tmpdir(), `litecd-${program.name}-`));
-    return new Member(program, directory, { ports: await freePorts(2), extra });
+    const [clientPort = 0, peerPort] = await freePorts(2);
+    const peerUrl = `http://127.0.0.1:${peerPort}`;
+    const flags = [`--initial-cluster=m1=${peerUrl}`, ...extra];
+    return new Member(program, { name: "m1", directory, clientPort, listenPeerUrl: peerUrl, peerUrl, flags });
   }
 
   get pid(): number | undefined {
@@ -75,22 +93,48 @@ export class Member {
     return this.#running?.log ?? "";
   }
 
+  /** Where it keeps its data. */
+  get dataDir(): string {
+    return join(this.directory, "data");
+  }
+
   /** Starts the process and resolves when it says that it serves, with the milliseconds that took. */
-  async start(): Promise<number> {
-    if (this.#running?.exited === false) throw new Error("the member is already running");
+  async start(extra: readonly string[] = []): Promise<number> {
     const startedMs = performance.now();
-    this.#running = run(this.program, this.#flags);
-    await readiness(this.#running);
+    this.launch(extra);
+    await this.ready();
     return performance.now() - startedMs;
+  }
+
+  /** Starts the process and does not wait. `extra` are flags for this one run; of two equal flags the last one counts. */
+  launch(extra: readonly string[] = []): void {
+    if (this.#running?.exited === false) throw new Error("the member is already running");
+    this.#running = run(this.program, [...this.#flags, ...extra]);
+  }
+
+  /** Resolves when the process says that it serves. Rejects if it ends instead, or takes too long. */
+  async ready(): Promise<void> {
+    if (this.#running === undefined) throw new Error("the member does not run");
+    await readiness(this.#running);
+  }
+
+  /** Resolves when the process is gone, by itself or not, with its exit code or the signal that ended it. */
+  async gone(): Promise<number | NodeJS.Signals | null> {
+    const running = this.#running;
+    if (running === undefined) return null;
+    await running.gone;
+    return running.child.exitCode ?? running.child.signalCode;
+  }
+
+  /** Sends a signal (SIGSTOP, SIGCONT) and does not wait for anything. */
+  signal(signal: NodeJS.Signals): void {
+    this.#running?.child.kill(signal);
   }
 
   /** Sends a signal and resolves when the process is gone, with its exit code or the signal that ended it. */
   async end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null> {
-    const running = this.#running;
-    if (running === undefined) return null;
-    if (!running.exited) running.child.kill(signal);
-    await running.gone;
-    return running.child.exitCode ?? running.child.signalCode;
+    if (this.#running?.exited === false) this.signal(signal);
+    return this.gone();
   }
 
   /** Kills what runs and removes the directory. */
@@ -102,11 +146,6 @@ export class Member {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
-}
-
-interface Layout {
-  readonly ports: readonly number[];
-  readonly extra: readonly string[];
 }
 
 interface Running {
@@ -148,6 +187,7 @@ function readiness(running: Running): Promise<void> {
     };
     const timer = setTimeout(() => settle(`was not ready within ${readyMsMax} ms`), readyMsMax);
     running.child.stderr?.on("data", look);
+    look();
     running.child.once("error", (error) => settle(`could not be started (${error.message})`));
     void running.gone.then(() => settle(`ended with ${running.child.exitCode ?? running.child.signalCode}`));
   });
