@@ -1,12 +1,12 @@
 /**
- * Where the durable work runs: behind two callbacks, so that a worker thread can take the place of the inline calls
- * without the turn noticing. Work is performed in the order it is given.
+ * Where the durable work runs: behind callbacks, so that the turn does not notice whether it runs in this thread (inline.ts)
+ * or in others (threads/). Work is performed in the order it is given. Whatever fails is told to the owner's `onFatal`, once;
+ * after that no `done` is called any more, except that of `close`.
  */
 import type { Entry, Membership } from "../raft/types.js";
-import type { Clock } from "../runtime/clock.js";
-import type { Applied, State, StateReader } from "../state/types.js";
+import type { Applied, StateReader } from "../state/types.js";
 import type { ExportFailed } from "../storage/failure.js";
-import type { LogBatch, LogStore } from "../storage/types.js";
+import type { LogBatch } from "../storage/types.js";
 
 export interface LogRunner {
   /** Calls `done` once the batch is durable. Batches are performed in the order they are given. */
@@ -31,6 +31,8 @@ export interface StateRunner {
   compactStep(done: (more: boolean) => void): void;
   /** Called when there may be time: moves pages from the write-ahead log into the file. */
   checkpoint(): void;
+  /** Bytes of the write-ahead log's file. It grows while a long read keeps it from being emptied. */
+  walBytes(): number;
   /** Writes a compact, consistent, durable copy; its facts, or why it could not be written (nothing is left behind then). */
   exportTo(path: string, done: (result: StateFacts | ExportFailed) => void): void;
   /** Reads a state file that came from elsewhere; undefined if it is damaged or not a state file. */
@@ -57,35 +59,4 @@ export interface WorkObserver {
   stateApplied(durationMs: number): void;
   defragmented(durationMs: number): void;
   exported(durationMs: number): void;
-}
-
-interface Observed {
-  readonly clock: Pick<Clock, "monotonicMs">;
-  readonly observer: WorkObserver | undefined;
-}
-
-export function inlineLog(store: LogStore, { clock, observer }: Observed): LogRunner {
-  return {
-    append: (batch, done) => {
-      const startedMs = clock.monotonicMs();
-      store.append(batch);
-      observer?.logAppended(clock.monotonicMs() - startedMs, bytesOf(batch));
-      done();
-    },
-  };
-}
-
-export function inlineState(state: State, { clock, observer }: Observed): StateRunner {
-  return {
-    apply: (entries, done) => {
-      const startedMs = clock.monotonicMs();
-      const applied = state.apply(entries);
-      observer?.stateApplied(clock.monotonicMs() - startedMs);
-      done(applied);
-    },
-  };
-}
-
-function bytesOf(batch: LogBatch): number {
-  return batch.entries.reduce((sum, { data }) => sum + data.byteLength, 0);
 }
