@@ -37,6 +37,21 @@ const absent: Result[] = [{ kind: "get", found: undefined }];
 const a2 = call("a", [0, 1], put("1"), { revision: 2 });
 const a3 = call("a", [2, 3], put("2"), { revision: 3 });
 
+/** Writes if the key is still at revision 2. */
+const cas = (client: string, value: string, revision: number): Operation => ({
+  client,
+  calledAt: 4,
+  returnedAt: 6,
+  request: { guards: [{ key: "x", modRevision: 2 }], steps: [put(value)] },
+  response: { revision, succeeded: true, results: [{ kind: "put" }] },
+});
+
+/** A revision in which the key got a value. */
+const revisionOf = (revision: number, value: string) => ({
+  revision,
+  changes: [{ kind: "put" as const, key: "x", value }],
+});
+
 describe("the checker accepts", () => {
   it("nothing at all, and reads of nothing", () => {
     expect(checkLinearizable([])).toEqual({ kind: "linearizable" });
@@ -110,13 +125,6 @@ describe("the checker refuses", () => {
   });
 
   it("a lost update: two compare-and-sets that both held", () => {
-    const cas = (client: string, value: string, revision: number): Operation => ({
-      client,
-      calledAt: 4,
-      returnedAt: 6,
-      request: { guards: [{ key: "x", modRevision: 2 }], steps: [put(value)] },
-      response: { revision, succeeded: true, results: [{ kind: "put" }] },
-    });
     expect(checkLinearizable([a2, cas("b", "b", 3)]).kind).toBe("linearizable");
     expect(checkLinearizable([a2, cas("b", "b", 3), cas("c", "c", 4)]).kind).toBe("violation");
   });
@@ -124,8 +132,7 @@ describe("the checker refuses", () => {
   it("a write that was done twice: the version gives it away, and so does the history", () => {
     const twice = call("b", [4, 5], get, { revision: 4, results: found("2", [2, 4, 3]) });
     expect(checkLinearizable([a2, a3, twice]).kind).toBe("violation");
-    const changes = (value: string) => [{ kind: "put" as const, key: "x", value }];
-    const history = [2, 3, 4].map((revision) => ({ revision, changes: changes(revision === 2 ? "1" : "2") }));
+    const history = [2, 3, 4].map((revision) => revisionOf(revision, revision === 2 ? "1" : "2"));
     expect(settle([a2, a3], history).wrong).toContainEqual(expect.stringMatching(/^repeated/));
   });
 
@@ -173,31 +180,26 @@ function withOldAnswer(operations: readonly Operation[], dice: Dice): Operation[
 }
 
 describe("holding operations against the history", () => {
-  const revision = (at: number, value: string) => ({
-    revision: at,
-    changes: [{ kind: "put" as const, key: "x", value }],
-  });
-
   it("settles unknown writes by their values and forgets those that never happened", () => {
     const [seen, unseen] = [lost("b", 1, put("b")), lost("c", 1, put("c"))];
-    const settled = settle([a2, seen, unseen], [revision(2, "1"), revision(3, "b")]);
+    const settled = settle([a2, seen, unseen], [revisionOf(2, "1"), revisionOf(3, "b")]);
     expect(settled.wrong).toEqual([]);
     expect(settled.operations).toEqual([a2, { ...seen, settledRevision: 3 }]);
   });
 
   it("notices what was lost, changed and invented", () => {
-    expect(settle([a2, a3], [revision(2, "1")]).wrong).toEqual([expect.stringMatching(/^lost/)]);
-    expect(settle([a2], [revision(2, "other")]).wrong).toContainEqual(expect.stringMatching(/^changed/));
-    expect(settle([a2], [revision(2, "1"), revision(3, "?")]).wrong).toEqual([expect.stringMatching(/^invented/)]);
+    expect(settle([a2, a3], [revisionOf(2, "1")]).wrong).toEqual([expect.stringMatching(/^lost/)]);
+    expect(settle([a2], [revisionOf(2, "other")]).wrong).toContainEqual(expect.stringMatching(/^changed/));
+    expect(settle([a2], [revisionOf(2, "1"), revisionOf(3, "?")]).wrong).toEqual([expect.stringMatching(/^invented/)]);
     const stray = { revision: 3, changes: [{ kind: "delete" as const, key: "x" }] };
-    expect(settle([a2], [revision(2, "1"), stray]).wrong).toEqual([expect.stringMatching(/^invented/)]);
+    expect(settle([a2], [revisionOf(2, "1"), stray]).wrong).toEqual([expect.stringMatching(/^invented/)]);
     const maybe = lost("b", 1, { kind: "delete", key: "x" });
-    expect(settle([a2, maybe], [revision(2, "1"), stray]).wrong).toEqual([]);
+    expect(settle([a2, maybe], [revisionOf(2, "1"), stray]).wrong).toEqual([]);
   });
 
   it("leaves keys of others alone", () => {
     const leased = { revision: 3, changes: [{ kind: "delete" as const, key: "lease/x" }] };
-    expect(settle([a2], [revision(2, "1"), leased], (key) => key === "x").wrong).toEqual([]);
+    expect(settle([a2], [revisionOf(2, "1"), leased], (key) => key === "x").wrong).toEqual([]);
   });
 });
 
