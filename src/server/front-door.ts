@@ -79,6 +79,7 @@ function createRpc({ config, logger, member, services, metrics, onFatal }: Front
     },
     electionTimeoutMs: config.electionTimeoutMs,
     hasLeader: () => member.replica.hasLeader(),
+    isLearner: () => member.replica.status().learner,
     onFatal,
   });
 }

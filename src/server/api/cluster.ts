@@ -1,9 +1,8 @@
 /**
- * The Cluster service. A server that cannot change its membership yet answers every request that is bound to fail as
- * etcd does; a request that would succeed is answered "not capable", etcd's word for what a cluster cannot do (yet).
+ * The Cluster service (spec/server.md 6). Whether a change is allowed is decided by the leader, behind the replica; here the
+ * input is checked, which etcd does before anything else.
  */
 import type * as rpc from "../../../proto/gen/etcd/rpc.js";
-import { status, WireError } from "../../../proto/status.js";
 import type { Member } from "../state/types.js";
 import type { ApiDependencies } from "./dependencies.js";
 import { headerWithoutRevision } from "./header.js";
@@ -11,68 +10,48 @@ import { validPeerUrls } from "./member-urls.js";
 import type { CallContext, ClusterHandlers } from "./types.js";
 
 export function createCluster(deps: ApiDependencies): ClusterHandlers {
+  const { replica } = deps;
   return {
-    memberAdd: async (request) => memberAdd(deps, request),
-    memberRemove: async (request) => memberRemove(deps, request),
-    memberUpdate: async (request) => memberUpdate(deps, request),
-    memberList: (request, context) => memberList(deps, request, context),
-    memberPromote: async (request) => memberPromote(deps, request),
+    memberAdd: (request, context) => memberAdd(deps, request, context),
+    memberRemove: async ({ ID }, context) => {
+      await replica.members.remove(ID, context);
+      return withMembers(deps);
+    },
+    memberUpdate: async ({ ID, peerURLs }, context) => {
+      // etcd takes any text here, and then no member can start any more (spec 15.1 no. 3).
+      await replica.members.update(ID, validPeerUrls(peerURLs), context);
+      return withMembers(deps);
+    },
+    memberList: async ({ linearizable }, context) => {
+      if (linearizable) await replica.linearizableRead(context);
+      return withMembers(deps);
+    },
+    memberPromote: async ({ ID }, context) => {
+      await replica.members.promote(ID, context);
+      return withMembers(deps);
+    },
   };
 }
 
-async function memberList(
-  { replica }: ApiDependencies,
-  request: rpc.MemberListRequest,
+async function memberAdd(
+  deps: ApiDependencies,
+  { peerURLs, isLearner }: rpc.MemberAddRequest,
   context: CallContext,
-): Promise<rpc.MemberListResponse> {
-  if (request.linearizable) await replica.linearizableRead(context);
+): Promise<rpc.MemberAddResponse> {
+  const peerUrls = validPeerUrls(peerURLs);
+  const added = await deps.replica.members.add({ peerUrls, learner: isLearner }, context);
+  return { ...withMembers(deps), member: wireMember(added) };
+}
+
+interface MembersNow {
+  readonly header: rpc.ResponseHeader;
+  readonly members: rpc.Member[];
+}
+
+/** The members as this member knows them, sorted by id. */
+function withMembers({ replica }: ApiDependencies): MembersNow {
   const members = replica.state.members().map(wireMember);
   return { header: headerWithoutRevision(replica), members: members.toSorted((a, b) => (a.ID < b.ID ? -1 : 1)) };
-}
-
-/** Answers MemberBadURLs, PeerURLExist or, for a request that could be granted, NotCapable. */
-function memberAdd({ replica }: ApiDependencies, request: rpc.MemberAddRequest): never {
-  const urls = validPeerUrls(request.peerURLs);
-  refuseUsedUrls(replica.state.members(), urls);
-  throw new WireError(status.NotCapable);
-}
-
-/** Answers MemberNotFound, MemberNotEnoughStarted for the only voter, or NotCapable. */
-function memberRemove({ replica }: ApiDependencies, request: rpc.MemberRemoveRequest): never {
-  const members = replica.state.members();
-  const member = memberWith(members, request.ID);
-  const others = members.filter((other) => !other.learner && other.id !== member.id);
-  if (!member.learner && others.length === 0) throw new WireError(status.MemberNotEnoughStarted);
-  throw new WireError(status.NotCapable);
-}
-
-/** Answers MemberBadURLs (etcd takes any text and then panics, spec 15.1 no. 3), MemberNotFound, PeerURLExist or NotCapable. */
-function memberUpdate({ replica }: ApiDependencies, request: rpc.MemberUpdateRequest): never {
-  const urls = validPeerUrls(request.peerURLs);
-  const members = replica.state.members();
-  const member = memberWith(members, request.ID);
-  refuseUsedUrls(
-    members.filter((other) => other.id !== member.id),
-    urls,
-  );
-  throw new WireError(status.NotCapable);
-}
-
-/** Answers MemberNotFound, MemberNotLearner for a voter, or NotCapable. */
-function memberPromote({ replica }: ApiDependencies, request: rpc.MemberPromoteRequest): never {
-  const member = memberWith(replica.state.members(), request.ID);
-  throw new WireError(member.learner ? status.NotCapable : status.MemberNotLearner);
-}
-
-function memberWith(members: readonly Member[], id: bigint): Member {
-  const member = members.find((candidate) => candidate.id === id);
-  if (member === undefined) throw new WireError(status.MemberNotFound);
-  return member;
-}
-
-function refuseUsedUrls(members: readonly Member[], urls: readonly string[]): void {
-  const used = new Set(members.flatMap(({ peerUrls }) => peerUrls));
-  if (urls.some((url) => used.has(url))) throw new WireError(status.PeerURLExist);
 }
 
 function wireMember({ id, name, peerUrls, clientUrls, learner }: Member): rpc.Member {

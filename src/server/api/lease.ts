@@ -1,6 +1,5 @@
 /** The Lease service: grants and revocations go through the log, renewals and times come from the lease clock. */
 import type * as rpc from "../../../proto/gen/etcd/rpc.js";
-import { status, WireError } from "../../../proto/status.js";
 import type { ApiDependencies } from "./dependencies.js";
 import { headerAt, headerNow } from "./header.js";
 import { leaseGrantCostBytes, type Quota } from "./quota.js";
@@ -14,7 +13,7 @@ export function createLease(deps: ApiDependencies, quota: Quota): LeaseHandlers 
     },
     leaseRevoke: (request, context) => revoke(deps, request, context),
     leaseKeepAlive: (requests, context) => keepAlive(deps, requests, context),
-    leaseTimeToLive: async (request) => timeToLive(deps, request),
+    leaseTimeToLive: (request, context) => timeToLive(deps, request, context),
     leaseLeases: async () => leases(deps),
   };
 }
@@ -64,18 +63,21 @@ async function* keepAlive(
   }
 }
 
-/** Only the leader knows how much time is left; a member that does not lead must not make one up. */
-function timeToLive({ replica }: ApiDependencies, request: rpc.LeaseTimeToLiveRequest): rpc.LeaseTimeToLiveResponse {
-  const { ID } = request;
+/**
+ * Only the leader knows how much time is left; it is asked, wherever it is. The keys are this member's, once it knows of all
+ * that were attached before the call.
+ */
+async function timeToLive(
+  { replica }: ApiDependencies,
+  { ID, keys: withKeys }: rpc.LeaseTimeToLiveRequest,
+  context: CallContext,
+): Promise<rpc.LeaseTimeToLiveResponse> {
   const header = headerNow(replica);
-  const lease = replica.state.lease(ID);
-  if (lease === undefined) return { header, ID, TTL: -1n, grantedTTL: 0n, keys: [] };
-  const remainingSeconds = replica.leases.remainingSeconds(ID);
-  if (remainingSeconds === undefined) {
-    throw new WireError(replica.status().leader === undefined ? status.NoLeader : status.LeaderChanged);
-  }
-  const keys = request.keys ? [...replica.state.leaseKeys(ID)] : [];
-  return { header, ID, TTL: BigInt(remainingSeconds), grantedTTL: BigInt(lease.ttlSeconds), keys };
+  const time = await replica.leases.timeToLive(ID, context);
+  if (time === undefined) return { header, ID, TTL: -1n, grantedTTL: 0n, keys: [] };
+  if (withKeys) await replica.linearizableRead(context);
+  const keys = withKeys ? [...replica.state.leaseKeys(ID)] : [];
+  return { header, ID, TTL: BigInt(time.remainingSeconds), grantedTTL: BigInt(time.grantedSeconds), keys };
 }
 
 /** By remaining time on the leader; a member that keeps no time lists what it has stored. */

@@ -22,7 +22,10 @@ export function createMaintenance(deps: ApiDependencies): MaintenanceHandlers {
     hash: async () => ({ header: headerNow(replica), hash: replica.state.hashAll() }),
     hashKv: async (request) => hashKv(deps, request),
     snapshot: (_request, context) => snapshot(deps, context),
-    moveLeader: async (request) => moveLeader(deps, request),
+    moveLeader: async ({ targetID }, context) => {
+      await replica.members.transfer(targetID, context);
+      return { header: undefined };
+    },
     downgrade: (request, context) => downgrade(deps, request, context),
   };
 }
@@ -83,12 +86,4 @@ function hashKv({ replica }: ApiDependencies, request: rpc.HashKVRequest): rpc.H
     compactRevision: BigInt(compactRevision),
     hashRevision: BigInt(hashRevision),
   };
-}
-
-/** A leader may be asked to lead; nobody else can take over in a cluster that cannot hand over yet. */
-function moveLeader({ replica }: ApiDependencies, request: rpc.MoveLeaderRequest): rpc.MoveLeaderResponse {
-  const { memberId, leader } = replica.status();
-  if (leader !== memberId) throw new WireError(status.NotLeader);
-  if (request.targetID !== memberId) throw new WireError(status.BadLeaderTransferee);
-  return { header: undefined };
 }

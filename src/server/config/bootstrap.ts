@@ -1,27 +1,102 @@
-/** What must hold before a member without data may found its cluster. Source: spec/server.md 13.4. */
+/**
+ * What must hold before a member without data may found a cluster or join one, and who it then is. To be asked only while
+ * the data directory is empty: afterwards identity comes from the disk. Source: spec/server.md 13.4; key words as etcd's.
+ */
 
 import type { InitialMember, ServerConfig } from "./config.js";
+import { memberIdOf } from "./identity.js";
 
-/**
- * One line that says why this config founds no cluster, or undefined when it does. To be asked only while the data
- * directory is empty: afterwards identity comes from the disk and the flags about the cluster count for nothing.
- */
+/** A running cluster as one of its members describes it. */
+export interface ClusterView {
+  readonly clusterId: bigint;
+  readonly members: readonly ViewedMember[];
+  /** x.y.z; empty as long as it is not decided. */
+  readonly clusterVersion: string;
+  /** Ids that must not come back. */
+  readonly removed: readonly bigint[];
+}
+
+export interface ViewedMember {
+  readonly id: bigint;
+  readonly peerUrls: readonly string[];
+  /** Empty until the member has started once. */
+  readonly clientUrls: readonly string[];
+  readonly learner: boolean;
+}
+
+/** Who this member is in a cluster that it joins. */
+export interface JoiningIdentity {
+  readonly clusterId: bigint;
+  readonly memberId: bigint;
+}
+
+/** One line that says why this config lets a member neither found nor join, or undefined when it may try. */
 export function bootstrapProblem(config: ServerConfig): string | undefined {
-  const { initialCluster, name } = config;
+  const { initialCluster, initialAdvertisePeerUrls, name } = config;
   const self = initialCluster.find((member) => member.name === name);
   if (self === undefined) {
     return `couldn't find local name ${JSON.stringify(name)} in the initial cluster configuration`;
   }
-  const shared = sharedUrl(initialCluster);
-  if (shared !== undefined) return `--initial-cluster names ${shared} twice`;
-  if (!sameUrls(self.peerUrls, config.initialAdvertisePeerUrls)) {
-    const [theirs, ours] = [self.peerUrls.join(","), config.initialAdvertisePeerUrls.join(",")];
-    return `--initial-cluster gives ${name} the URLs ${theirs}, but --initial-advertise-peer-urls is ${ours}`;
+  if (!sameUrls(self.peerUrls, initialAdvertisePeerUrls)) {
+    const [theirs, ours] = [self.peerUrls.join(","), initialAdvertisePeerUrls.join(",")];
+    return `--initial-cluster has ${name}=${theirs}, which differs from --initial-advertise-peer-urls=${ours}`;
   }
-  if (config.initialClusterState === "existing")
-    return "joining an existing cluster is not available in this version yet";
-  if (initialCluster.length > 1) return "clusters of more than one member are not available in this version yet";
-  return undefined;
+  const shared = sharedUrl(initialCluster);
+  return shared === undefined ? undefined : `the initial cluster has a duplicate url: ${shared}`;
+}
+
+/** Where a member that starts without data can ask about the cluster: the peer URLs of all others. */
+export function otherPeerUrls({ initialCluster, name }: ServerConfig): readonly string[] {
+  return initialCluster.filter((member) => member.name !== name).flatMap(({ peerUrls }) => peerUrls);
+}
+
+/**
+ * Why a founder may not found: the cluster that it would found knows it already, so it has been a member of it and has lost
+ * its data. With an empty log it could help to elect a leader that misses what it once acknowledged.
+ */
+export function foundingProblem(config: ServerConfig, view: ClusterView): string | undefined {
+  const memberId = memberIdOf(config.initialAdvertisePeerUrls, config.initialClusterToken);
+  if (view.removed.includes(memberId)) return removedText(memberId);
+  const known = view.members.find(({ id }) => id === memberId);
+  const bootstrapped = known !== undefined && known.clientUrls.length > 0;
+  return bootstrapped ? `member ${memberId.toString(16)} has already been bootstrapped` : undefined;
+}
+
+/** The identity of a member that joins: its peer URLs say which of the cluster's members it is. A string says why not. */
+export function joiningIdentity(config: ServerConfig, view: ClusterView, ours: string): JoiningIdentity | string {
+  const problem = mismatch(config.initialCluster, view.members) ?? versionProblem(view.clusterVersion, ours);
+  if (problem !== undefined) return problem;
+  const learners = view.members.filter(({ learner }) => learner).length;
+  if (learners > config.learnersMax) {
+    return `the cluster has ${learners} learners, but --max-learners is ${config.learnersMax}`;
+  }
+  const self = view.members.find(({ peerUrls }) => sameUrls(peerUrls, config.initialAdvertisePeerUrls));
+  if (self === undefined) return `the cluster has no member at ${config.initialAdvertisePeerUrls.join(",")}`;
+  if (view.removed.includes(self.id)) return removedText(self.id);
+  return { clusterId: view.clusterId, memberId: self.id };
+}
+
+function removedText(id: bigint): string {
+  return `member ${id.toString(16)} has been permanently removed from the cluster`;
+}
+
+/** The initial cluster must be the cluster there is, member by member. */
+function mismatch(initial: readonly InitialMember[], members: readonly ViewedMember[]): string | undefined {
+  if (initial.length !== members.length) {
+    return `error validating peerURLs: member count is unequal (${initial.length} in --initial-cluster, ${members.length} in the cluster)`;
+  }
+  const stranger = members.find(({ peerUrls }) => !initial.some((named) => sameUrls(named.peerUrls, peerUrls)));
+  if (stranger === undefined) return undefined;
+  return `error validating peerURLs: no match found for existing member (${stranger.id.toString(16)}, ${stranger.peerUrls.join(",")})`;
+}
+
+/** A server can join a cluster of its own major version that is not ahead of it. */
+function versionProblem(clusterVersion: string, ours: string): string | undefined {
+  if (clusterVersion === "") return undefined;
+  const [theirMajor, theirMinor] = clusterVersion.split(".").map(Number);
+  const [ourMajor, ourMinor = 0] = ours.split(".").map(Number);
+  if (theirMajor === ourMajor && (theirMinor ?? 0) <= ourMinor) return undefined;
+  return `incompatible with current running cluster: its version is ${clusterVersion}, this server's ${ours}`;
 }
 
 function sharedUrl(members: readonly InitialMember[]): string | undefined {

@@ -56,6 +56,8 @@ function memberConfig(values: FlagValues, settings: Settings) {
     heartbeatIntervalMs: values["heartbeat-interval"],
     electionTimeoutMs: values["election-timeout"],
     preVote: values["pre-vote"],
+    initialElectionTickAdvance: values["initial-election-tick-advance"],
+    leaseCheckpoint: values["feature-gates"].get("LeaseCheckpoint") === true,
   };
 }
 
@@ -75,6 +77,9 @@ function clusterConfig(values: FlagValues, settings: Settings) {
     initialCluster: initialCluster(values, settings),
     initialClusterState: values["initial-cluster-state"],
     initialClusterToken: values["initial-cluster-token"],
+    strictReconfigCheck: values["strict-reconfig-check"],
+    learnersMax: values["max-learners"],
+    forceNewCluster: values["force-new-cluster"],
   };
 }
 

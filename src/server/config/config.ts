@@ -37,6 +37,10 @@ export interface ServerConfig {
   readonly heartbeatIntervalMs: number;
   readonly electionTimeoutMs: number;
   readonly preVote: boolean;
+  /** Stand for election as soon as a quorum can be reached at the start, instead of waiting out a timeout. */
+  readonly initialElectionTickAdvance: boolean;
+  /** Write what is left of long leases to the log now and then. */
+  readonly leaseCheckpoint: boolean;
 
   readonly listenPeerUrls: readonly string[];
   readonly listenClientUrls: readonly string[];
@@ -49,6 +53,11 @@ export interface ServerConfig {
   readonly initialCluster: readonly InitialMember[];
   readonly initialClusterState: "new" | "existing";
   readonly initialClusterToken: string;
+  /** Refuse changes of the membership that could cost the quorum. */
+  readonly strictReconfigCheck: boolean;
+  readonly learnersMax: number;
+  /** Keep the data of this member and forget all others. */
+  readonly forceNewCluster: boolean;
 
   /** Bytes that the state file may grow to; 0 is the default of 2 GiB, below 0 there is no limit. */
   readonly quotaBackendBytes: number;

@@ -11,7 +11,7 @@ const member = {
   "snapshot-catchup-entries": integer(5000, "now", "Log entries kept behind what is applied."),
   "heartbeat-interval": integer(100, "now", "Time between heartbeats, in milliseconds."),
   "election-timeout": integer(1000, "now", "Time without a leader before an election, in milliseconds."),
-  "initial-election-tick-advance": toggle(true, "later", "Shorten the first election."),
+  "initial-election-tick-advance": toggle(true, "now", "Shorten the first election."),
   "listen-peer-urls": urls("http://localhost:2380", "now", "Where to listen for other members."),
   "listen-client-urls": urls("http://localhost:2379", "now", "Where to listen for clients (gRPC and HTTP)."),
   "listen-client-http-urls": urls("", "now", "Where to serve HTTP alone; --listen-client-urls then serve gRPC alone."),
@@ -62,7 +62,7 @@ const clustering = {
   "discovery-srv": text("", "later", "DNS domain whose SRV records name the members."),
   "discovery-srv-name": text("", "later", "Suffix of the SRV names."),
   "discovery-fallback": choice(["exit", "proxy"], "never", "What to do when discovery fails."),
-  "strict-reconfig-check": toggle(true, "later", "Refuse membership changes that would lose the quorum."),
+  "strict-reconfig-check": toggle(true, "now", "Refuse membership changes that would lose the quorum."),
   "pre-vote": toggle(true, "now", "Ask before an election whether it could be won."),
   "auto-compaction-retention": text(
     "0",
@@ -140,13 +140,13 @@ const upkeep = {
   "compaction-sleep-interval": duration("10ms", "now", "Pause between batches of a compaction."),
   "watch-progress-notify-interval": duration("10m", "now", "Time between progress reports to idle watchers."),
   "bootstrap-defrag-threshold-megabytes": integer(0, "later", "Defragment at start when it frees this much."),
-  "max-learners": integer(1, "later", "Most learners in the cluster."),
+  "max-learners": integer(1, "now", "Most learners in the cluster."),
   "downgrade-check-time": duration("5s", "later", "Time between checks of a downgrade."),
   "wait-cluster-ready-timeout": duration("5s", "never", "Longest wait for the cluster at start."),
 } as const;
 
 const unsafe = {
-  "force-new-cluster": toggle(false, "later", "Keep the data, forget all other members."),
+  "force-new-cluster": toggle(false, "now", "Keep the data, forget all other members."),
   "unsafe-no-fsync": toggle(false, "now", "Do not wait for the disk. Loses data when the power fails."),
 } as const;
 

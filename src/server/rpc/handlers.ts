@@ -6,8 +6,8 @@ import { type Codec, decodeMessage, decodeProblem } from "./codec.js";
 import { Inbox } from "./inbox.js";
 import type { DuplexMethod, Method, ServerStreamMethod, UnaryMethod } from "./method.js";
 
-/** Throws a WireError when the call may not proceed (no leader, bad metadata). */
-export type Admit = (call: Call) => void;
+/** Throws a WireError when the call may not proceed (no leader, bad metadata). A stream has no request yet. */
+export type Admit = (call: Call, request: unknown) => void;
 
 /** Starts to serve. A call with one answer is admitted once its request is read, a stream at once (spec/server.md 1.1). */
 export function serve(method: Method, call: Call, admit: Admit): void {
@@ -29,7 +29,7 @@ export function serve(method: Method, call: Call, admit: Admit): void {
 function admitStream(call: Call, admit: Admit): void {
   if (call.finished) return; // its deadline was over before it began
   try {
-    admit(call);
+    admit(call, undefined);
   } catch (error) {
     call.fail(error);
   }
@@ -51,7 +51,7 @@ class UnaryReceiver implements Receiver {
     if (this.received) return; // more than one request is too many, and not worth an error
     this.received = true;
     const request = decode(this.method.request, bytes, "grpc: error unmarshalling request");
-    this.admit(this.call);
+    this.admit(this.call, request);
     void answer(this.method, this.call, request);
   }
 

@@ -22,6 +22,7 @@ import { Connection, type ConnectionOptions, connectionSettings, type KeepaliveL
 import { serve } from "./handlers.js";
 import { isGrpcContentType, isText, statusHeaders, timeoutMsOf } from "./headers.js";
 import { LeaderWatch } from "./leader-watch.js";
+import { learnerServes } from "./learner-gate.js";
 import { encodingProblem } from "./message-reader.js";
 import { type Method, splitPath } from "./method.js";
 import { methodTable } from "./method-table.js";
@@ -43,6 +44,8 @@ export interface RpcServerOptions {
   /** Streams that ask for a leader end after three of these without one. */
   readonly electionTimeoutMs: number;
   readonly hasLeader: () => boolean;
+  /** Whether this member is a learner now, and so refuses most calls. */
+  readonly isLearner: () => boolean;
   /** A handler broke an invariant: the process must end. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -134,7 +137,7 @@ class Http2RpcServer implements RpcServer {
     const method = this.methods.get(headers[":path"] ?? "");
     if (method === undefined) return refuse(stream, { httpStatus: 200, status: this.unknown(headers[":path"] ?? "") });
     const call = new Call(arrival, connection, method);
-    serve(method, call, (admitted) => this.admit(method, admitted));
+    serve(method, call, (admitted, request) => this.admit(method, admitted, request));
   }
 
   /** What is wrong with a request before anybody looks at its method. Source: spec/server.md 1.1, 1 and 4. */
@@ -172,8 +175,9 @@ class Http2RpcServer implements RpcServer {
     return { code: Code.UNIMPLEMENTED, message };
   }
 
-  /** The gates that every method shares. Throws a WireError. Source: spec/server.md 1.1, 7 and 8; 11. */
-  private admit(method: Method, call: Call): void {
+  /** The gates that every method shares. Throws a WireError. Source: spec/server.md 1.1, 6 to 8; 11. */
+  private admit(method: Method, call: Call, request: unknown): void {
+    if (this.options.isLearner() && !learnerServes(method, request)) throw new WireError(status.NotSupportedForLearner);
     const version = call.firstMetadata("client-api-version");
     if (version !== undefined && !isText(version)) throw new WireError(status.InvalidClientAPIVersion);
     this.metrics.countRequest(method.kind === "unary" ? "unary" : "stream", version);

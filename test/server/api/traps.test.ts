@@ -1,9 +1,12 @@
-/** The traps of spec/server.md 15.1: what stops or fools etcd 3.5.30 and must not do so here. One test a number. */
+/**
+ * The traps of spec/server.md 15.1: what stops or fools etcd 3.5.30 and must not do so here. One test a number; 6 and 7 need
+ * several members and are in test/cluster.
+ */
 import { afterEach, expect, it } from "vitest";
 import { AlarmRequest_AlarmAction as Action, AlarmType } from "../../../proto/gen/etcd/rpc.js";
 import { Code, status } from "../../../proto/status.js";
 import { compare, like, op, open, put, range, txn } from "./wire.js";
-import { memberId, soleMember, worlds } from "./world.js";
+import { memberId, worlds } from "./world.js";
 
 const world = worlds(afterEach);
 const unknown = 9 as never;
@@ -60,20 +63,6 @@ it("4: an unknown alarm action is refused", async () => {
   const call = services.maintenance.alarm({ action: unknown, memberID: 0n, alarm: AlarmType.NONE }, context());
   await expect(call).rejects.toMatchObject({ code: Code.INVALID_ARGUMENT });
   expect(replica.proposed).toEqual([]);
-});
-
-it("6: a member update does not make a voter of a learner", async () => {
-  const learner = { ...soleMember, id: 5n, name: "", peerUrls: ["http://h:1"], clientUrls: [], learner: true };
-  const { services, context } = world({ members: [soleMember, learner] });
-  await services.cluster.memberUpdate({ ID: 5n, peerURLs: ["http://h:2"] }, context()).catch(() => undefined);
-  const { members } = await services.cluster.memberList({ linearizable: false }, context());
-  expect(members.find(({ ID }) => ID === 5n)?.isLearner).toBe(true);
-});
-
-it("7: moving the leader to whom it cannot go answers at once", async () => {
-  const { services, context } = world();
-  const move = services.maintenance.moveLeader({ targetID: 5n }, context());
-  await expect(move).rejects.toMatchObject(like(status.BadLeaderTransferee));
 });
 
 it("8: nested puts count, for the quota and for the alarm, in either branch", async () => {

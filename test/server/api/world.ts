@@ -9,6 +9,7 @@ import { createServices } from "../../../src/server/api/services.js";
 import type { ApiLimits, CallContext, Services } from "../../../src/server/api/types.js";
 import type {
   LeaseClock,
+  MembershipControl,
   Outcome,
   Replica,
   ReplicaMaintenance,
@@ -59,9 +60,11 @@ export class DirectReplica implements Replica {
   onApplied: (applied: ReturnType<State["apply"]>) => void = () => undefined;
   readonly leases: LeaseClock = {
     renew: async (id) => this.state.lease(id)?.ttlSeconds ?? 0,
-    remainingSeconds: (id) => {
+    timeToLive: async (id) => {
+      this.#refuse();
       const lease = this.state.lease(id);
-      return lease === undefined ? undefined : lease.ttlSeconds - 1;
+      if (lease === undefined) return undefined;
+      return { remainingSeconds: lease.ttlSeconds - 1, grantedSeconds: lease.ttlSeconds };
     },
     ordered: () =>
       this.state
@@ -86,6 +89,18 @@ export class DirectReplica implements Replica {
     compactionFinished: async () => {
       while (this.#state.compactStep());
     },
+  };
+  /** What was asked of the membership, as words; nothing changes. */
+  readonly changes: string[] = [];
+  readonly members: MembershipControl = {
+    add: async ({ peerUrls, learner }) => {
+      this.#change(`add ${learner ? "learner" : "voter"} ${peerUrls.join(",")}`);
+      return { id: 9n, name: "", peerUrls, clientUrls: [], learner };
+    },
+    remove: async (id) => this.#change(`remove ${id}`),
+    update: async (id, peerUrls) => this.#change(`update ${id} ${peerUrls.join(",")}`),
+    promote: async (id) => this.#change(`promote ${id}`),
+    transfer: async (to) => this.#change(`transfer ${to}`),
   };
   #lastLease = 1000n;
   snapshotBytes: () => number = () => this.state.size().allocatedBytes;
@@ -121,6 +136,11 @@ export class DirectReplica implements Replica {
   async linearizableRead(): Promise<void> {
     this.#refuse();
     this.barriers += 1;
+  }
+
+  #change(words: string): void {
+    this.#refuse();
+    this.changes.push(words);
   }
 
   #refuse(): void {

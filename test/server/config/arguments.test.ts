@@ -94,9 +94,9 @@ describe("a command line", () => {
   });
 
   it("says of each flag without effect that it has none, once", () => {
-    expect(warningsOf("--max-wals=3 --force-new-cluster --max-wals=4")).toEqual([
+    expect(warningsOf("--max-wals=3 --wal-dir=w --max-wals=4")).toEqual([
       "this flag has no meaning here and is ignored: --max-wals",
-      "this flag has no effect in this version yet: --force-new-cluster",
+      "this flag has no effect in this version yet: --wal-dir",
     ]);
     expect(warningsOf(`--name a --logger zap --log-level debug ${urls}`)).toEqual([]);
   });

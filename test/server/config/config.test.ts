@@ -178,26 +178,23 @@ function problem(line: string): string | undefined {
   return bootstrapProblem(configOf(line));
 }
 
-describe("founding a cluster", () => {
-  it("works with the defaults and with a name", () => {
+describe("founding or joining a cluster", () => {
+  it("works with the defaults, with a name, and with several members", () => {
     expect(problem("")).toBeUndefined();
     expect(problem("--name a")).toBeUndefined();
+    expect(problem("--initial-cluster default=http://localhost:2380,b=http://h:1")).toBeUndefined();
+    expect(problem("--initial-cluster-state existing")).toBeUndefined();
   });
 
   it.each([
     ["--name n1 --initial-cluster n2=http://h:1", `couldn't find local name "n1" in the initial cluster configuration`],
     [
       "--initial-advertise-peer-urls http://h:1",
-      "--initial-cluster gives default the URLs http://localhost:2380, but --initial-advertise-peer-urls is http://h:1",
+      "--initial-cluster has default=http://localhost:2380, which differs from --initial-advertise-peer-urls=http://h:1",
     ],
     [
       "--name a --initial-cluster a=http://localhost:2380,b=http://localhost:2380",
-      "--initial-cluster names http://localhost:2380 twice",
-    ],
-    ["--initial-cluster-state existing", "joining an existing cluster is not available in this version yet"],
-    [
-      "--initial-cluster default=http://localhost:2380,b=http://h:1",
-      "clusters of more than one member are not available in this version yet",
+      "the initial cluster has a duplicate url: http://localhost:2380",
     ],
   ])("does not with %s", (line, complaint) => {
     expect(problem(line)).toBe(complaint);

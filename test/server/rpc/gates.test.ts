@@ -2,7 +2,16 @@
 import { once } from "node:events";
 import { connect, constants } from "node:http2";
 import { afterEach, describe, expect, it } from "vitest";
-import { LeaseKeepAliveRequest, LeaseKeepAliveResponse, PutResponse } from "../../../proto/gen/etcd/rpc.js";
+import {
+  HashKVResponse,
+  LeaseKeepAliveRequest,
+  LeaseKeepAliveResponse,
+  PutResponse,
+  RangeRequest,
+  RangeResponse,
+  SnapshotResponse,
+  StatusResponse,
+} from "../../../proto/gen/etcd/rpc.js";
 import { status, WireError } from "../../../proto/status.js";
 import { renderMetrics } from "../../../src/server/http/metrics-text.js";
 import type { RpcServerOptions } from "../../../src/server/rpc/server.js";
@@ -32,6 +41,52 @@ const echo: SomeServices = {
     },
   },
 };
+
+describe("a learner", () => {
+  const refused = "9 etcdserver: rpc not supported for learner";
+  const rangeBytes = (serializable: boolean): Buffer =>
+    frame(RangeRequest.encode(RangeRequest.fromPartial({ key: Buffer.from("k"), serializable })).finish());
+  const empty = frame(new Uint8Array());
+  const all: SomeServices = {
+    ...echo,
+    kv: { ...echo.kv, range: async () => RangeResponse.fromPartial({}) },
+    maintenance: {
+      status: async () => StatusResponse.fromPartial({}),
+      snapshot: async function* () {
+        yield SnapshotResponse.fromPartial({});
+      },
+      hashKv: async () => HashKVResponse.fromPartial({}),
+    },
+    health: { check: async () => ({ status: 1 }) },
+  };
+
+  it.each<[string, string, Buffer, string]>([
+    ["serves a serializable range", "/etcdserverpb.KV/Range", rangeBytes(true), "0"],
+    ["serves its status", "/etcdserverpb.Maintenance/Status", empty, "0"],
+    ["serves a snapshot", "/etcdserverpb.Maintenance/Snapshot", empty, "0"],
+    ["refuses a linearizable range", "/etcdserverpb.KV/Range", rangeBytes(false), refused],
+    ["refuses a put", "/etcdserverpb.KV/Put", empty, refused],
+    ["refuses a hash", "/etcdserverpb.Maintenance/HashKV", empty, refused],
+    ["refuses a health check", "/grpc.health.v1.Health/Check", empty, refused],
+    ["refuses a stream", keepAlivePath, keepAliveRequest, refused],
+  ])("%s", async (_what, path, request, answer) => {
+    const server = await start(all, { isLearner: () => true });
+    expect(statusOf(await ask(server.url, { path, body: [request] }))).toBe(answer);
+  });
+
+  it("serves everything once it is none any more", async () => {
+    let learner = true;
+    const server = await start(all, { isLearner: () => learner });
+    expect(statusOf(await ask(server.url))).toBe(refused);
+    learner = false;
+    expect(statusOf(await ask(server.url))).toBe("0");
+  });
+
+  it("is asked for no leader before it is known to refuse", async () => {
+    const server = await start(all, { isLearner: () => true, hasLeader: () => false });
+    expect(statusOf(await ask(server.url, { headers: { hasleader: "true" } }))).toBe(refused);
+  });
+});
 
 /** Time that moves when the test says so. */
 class ManualClock implements Clock {

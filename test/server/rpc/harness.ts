@@ -44,6 +44,7 @@ export async function startRpc(services: SomeServices, options: Partial<RpcServe
     },
     electionTimeoutMs: 1000,
     hasLeader: () => true,
+    isLearner: () => false,
     onFatal: (error) => fatal.push(error),
     ...options,
   });
