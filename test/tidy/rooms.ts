@@ -12,6 +12,8 @@ export interface Room {
 const invariant = "src/server/invariant.ts";
 const runtime = "src/server/runtime/";
 const raftTypes = "src/server/raft/types.ts";
+/** The bytes of a membership change: pure, and read by the state machine and by the core alike. */
+const raftChange = "src/server/raft/change.ts";
 
 /** Files of src/server/ itself: the faces, and what builds every room and plugs them together. They see all of the server. */
 const compositionRoot = [
@@ -35,7 +37,7 @@ export const rooms: readonly Room[] = [
   { prefix: "src/server/config/", mayImport: [runtime] },
   { prefix: "src/server/raft/", mayImport: [invariant] },
   { prefix: "src/server/storage/", mayImport: [invariant, raftTypes] },
-  { prefix: "src/server/state/", mayImport: [invariant, raftTypes, "src/server/storage/", "proto/"] },
+  { prefix: "src/server/state/", mayImport: [invariant, raftTypes, raftChange, "src/server/storage/", "proto/"] },
   { prefix: "src/server/watch/", mayImport: [invariant, "src/server/state/", "proto/"] },
   {
     prefix: "src/server/replica/",

@@ -5,6 +5,7 @@ import { AlarmRequest_AlarmAction as Action, type AlarmRequest, AlarmType } from
 import { status, WireError, type WireStatus } from "../../../proto/status.js";
 import type { StateStore } from "../storage/state-store.js";
 import type { StoredAlarm } from "../storage/tables.js";
+import type { StateHash } from "./state-hash.js";
 import type { Alarm, CommandBody } from "./types.js";
 
 /** The alarms of all members, kept in memory because every command asks. */
@@ -26,14 +27,14 @@ export class Alarms {
   }
 
   /** Carries out a request and returns the alarms it is about. Throws WireError for an action that does not exist. */
-  handle({ action, memberID: memberId, alarm: type }: AlarmRequest): readonly Alarm[] {
+  handle({ action, memberID: memberId, alarm: type }: AlarmRequest, hash: StateHash): readonly Alarm[] {
     switch (action) {
       case Action.GET:
         return this.#active.filter((alarm) => type === AlarmType.NONE || alarm.type === type).flatMap(toAlarm);
       case Action.ACTIVATE:
-        return this.#activate({ memberId, type });
+        return this.#activate({ memberId, type }, hash);
       case Action.DEACTIVATE:
-        return this.#deactivate({ memberId, type });
+        return this.#deactivate({ memberId, type }, hash);
     }
     throw new WireError(status.UnknownMethod);
   }
@@ -50,16 +51,18 @@ export class Alarms {
     return this.#active.some((alarm) => alarm.type === type);
   }
 
-  #activate(alarm: StoredAlarm): readonly Alarm[] {
+  #activate(alarm: StoredAlarm, hash: StateHash): readonly Alarm[] {
     if (toAlarm(alarm).length === 0) return [];
     this.#store.tables.alarms.insert(alarm);
+    hash.note("alarm", alarm.memberId, alarm.type);
     this.load();
     return toAlarm(alarm);
   }
 
   /** Only the alarm of exactly this member and type; 0 and NONE stand for nothing else. */
-  #deactivate(alarm: StoredAlarm): readonly Alarm[] {
+  #deactivate(alarm: StoredAlarm, hash: StateHash): readonly Alarm[] {
     if (!this.#store.tables.alarms.remove(alarm)) return [];
+    hash.note("disarmed", alarm.memberId, alarm.type);
     this.load();
     return toAlarm(alarm);
   }
@@ -81,8 +84,13 @@ function touchesData(body: CommandBody): boolean {
     case "leaseGrant":
     case "leaseRevoke":
       return true;
+    case "leaseCheckpoint":
     case "alarm":
     case "memberPublish":
+    case "memberAdd":
+    case "memberRemove":
+    case "memberUpdate":
+    case "memberPromote":
     case "clusterVersionSet":
     case "downgrade":
       return false;
@@ -100,8 +108,13 @@ function needsSpace(body: CommandBody): boolean {
     case "deleteRange":
     case "compact":
     case "leaseRevoke":
+    case "leaseCheckpoint":
     case "alarm":
     case "memberPublish":
+    case "memberAdd":
+    case "memberRemove":
+    case "memberUpdate":
+    case "memberPromote":
     case "clusterVersionSet":
     case "downgrade":
       return false;

@@ -1,13 +1,14 @@
 /** Applies committed entries: a pure function of the state and the commands, the same on every member. */
 import { WireError } from "../../../proto/status.js";
 import { invariant } from "../invariant.js";
+import { decodeChange } from "../raft/change.js";
 import type { Entry } from "../raft/types.js";
 import type { StateStore } from "../storage/state-store.js";
 import type { Alarms } from "./alarm.js";
 import { decodeCommand } from "./command.js";
 import type { Counters } from "./counters.js";
-import { grantLease, revokeLease } from "./lease.js";
-import { downgrade, publishMember, setClusterVersion } from "./members.js";
+import { checkpointLeases, grantLease, revokeLease } from "./lease.js";
+import { changeMembers, downgrade, publishMember, setClusterVersion } from "./members.js";
 import { compact } from "./mvcc/compact.js";
 import {
   assertChangesFit,
@@ -21,6 +22,7 @@ import {
 } from "./mvcc/operations.js";
 import { txn } from "./mvcc/txn.js";
 import { type PreviousReader, RevisionWriter } from "./mvcc/write.js";
+import type { StateHash } from "./state-hash.js";
 import type { Applied, CommandBody, CommandResponse, CommandResult, LeaseChange, Machine } from "./types.js";
 
 /** What the machine works on. */
@@ -29,6 +31,7 @@ export interface MachineParts {
   readonly counters: Counters;
   readonly alarms: Alarms;
   readonly previous: PreviousReader;
+  readonly hash: StateHash;
 }
 
 interface Outcome {
@@ -47,12 +50,18 @@ export class CommandMachine implements Machine {
   }
 
   apply(entries: readonly Entry[]): readonly Applied[] {
-    const { store, counters } = this.#parts;
+    const { store, counters, hash } = this.#parts;
     if (entries.length === 0) return [];
-    const before = { revision: counters.revision, appliedTerm: counters.appliedTerm };
+    const before = { revision: counters.revision, appliedTerm: counters.appliedTerm, hash: hash.value };
     return store.write(() => {
-      const applied = entries.map((entry) => this.#applyEntry(entry));
+      const applied = entries.map((entry) => {
+        hash.begin(entry.index);
+        const done = this.#applyEntry(entry);
+        hash.end(store);
+        return done;
+      });
       counters.save(store, before);
+      hash.save(store, before.hash);
       return applied;
     });
   }
@@ -65,14 +74,35 @@ export class CommandMachine implements Machine {
     invariant(term >= appliedTerm, "terms never go backwards", { index, term, appliedTerm });
     counters.appliedIndex = index;
     counters.appliedTerm = term;
-    if (entry.kind === "noop") return this.#idle(entry);
-    const { request, body } = decodeCommand(entry.data);
-    const { store, previous } = this.#parts;
-    const writer = new RevisionWriter(store, counters.revision, previous);
+    switch (entry.kind) {
+      case "noop":
+        return this.#idle(entry);
+      case "change":
+        return this.#change(entry);
+      case "command":
+        return this.#command(entry);
+    }
+  }
+
+  #command({ index, term, data }: Entry): Applied {
+    const { counters } = this.#parts;
+    const { request, body } = decodeCommand(data);
+    const writer = new RevisionWriter(this.#parts, counters.revision);
     const { result, leases } = this.#perform(body, term, writer);
     const changes = writer.changes;
     counters.revision = writer.revision;
     return { index, term, request, result, changes, leases };
+  }
+
+  /** No alarm and no check stands in the way: for the core this change has been in force since it was committed. */
+  #change({ index, term, data }: Entry): Applied {
+    const { store, counters } = this.#parts;
+    const { change, command } = decodeChange(data);
+    const { request, body } = decodeCommand(command);
+    changeMembers(this.#parts, change, body);
+    const response: CommandResponse = { kind: "members", members: store.tables.members.all() };
+    const result: CommandResult = { kind: "ok", revision: counters.revision, response };
+    return { index, term, request, result, changes: undefined, leases: noLeases, membership: change };
   }
 
   /** The empty entry of a new leader moves the applied index and nothing else. */
@@ -83,22 +113,23 @@ export class CommandMachine implements Machine {
 
   /** A failure is a result like any other, and it has changed nothing. */
   #perform(body: CommandBody, term: number, writer: RevisionWriter): Pick<Applied, "result" | "leases"> {
-    const { store, counters, alarms } = this.#parts;
+    const { store, counters, alarms, hash } = this.#parts;
     const refusal = alarms.refusal(body);
     if (refusal !== undefined) return failed(counters.revision, new WireError(refusal));
-    const operations: Operations = { store, writer, compactRevision: counters.compactRevision };
+    const operations: Operations = { store, writer, hash, compactRevision: counters.compactRevision };
+    const hashBefore = hash.value;
     try {
       const { response, leases } = this.#execute(body, term, operations);
       return { result: { kind: "ok", revision: writer.revision, response }, leases };
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      invariant(writer.changes === undefined, "a failed command has changed something", { failure: error.message });
+      invariant(hash.value === hashBefore, "a failed command has changed something", { failure: error.message });
       return failed(counters.revision, error);
     }
   }
 
   #execute(body: CommandBody, term: number, operations: Operations): Outcome {
-    const { store, counters, alarms } = this.#parts;
+    const { store, counters, alarms, hash } = this.#parts;
     switch (body.$case) {
       case "put":
         assertLease(store, body.value);
@@ -111,27 +142,35 @@ export class CommandMachine implements Machine {
         return { response: { kind: "txn", response: txn(operations, body.value) }, leases: noLeases };
       case "compact":
         counters.compactRevision = compact(store, counters, body.value.revision);
+        hash.note("compacted", counters.compactRevision);
         return { response: { kind: "compact" }, leases: noLeases };
       case "leaseGrant": {
-        const lease = grantLease(operations, body.value);
-        return { response: { kind: "leaseGrant", ...lease }, leases: [{ kind: "granted", ...lease }] };
+        const { id, ttlSeconds } = grantLease(operations, body.value);
+        return { response: { kind: "leaseGrant", id, ttlSeconds }, leases: [{ kind: "granted", id, ttlSeconds }] };
       }
       case "leaseRevoke": {
         const revoked = revokeLease(operations, body.value, term);
         const leases: readonly LeaseChange[] = revoked ? [{ kind: "revoked", id: body.value.id }] : noLeases;
         return { response: { kind: "leaseRevoke" }, leases };
       }
+      case "leaseCheckpoint":
+        return { ...nothing, leases: checkpointLeases(operations, body.value, term) };
       case "alarm":
-        return { response: { kind: "alarm", alarms: alarms.handle(body.value) }, leases: noLeases };
+        return { response: { kind: "alarm", alarms: alarms.handle(body.value, hash) }, leases: noLeases };
       case "memberPublish":
-        publishMember(store, body.value);
+        publishMember(this.#parts, body.value);
         return nothing;
       case "clusterVersionSet":
-        setClusterVersion(store, body.value);
+        setClusterVersion(this.#parts, body.value);
         return nothing;
       case "downgrade":
-        downgrade(store, body.value);
+        downgrade(this.#parts, body.value);
         return nothing;
+      case "memberAdd":
+      case "memberRemove":
+      case "memberUpdate":
+      case "memberPromote":
+        invariant(false, "a change of the membership travels as a plain command", { command: body.$case });
     }
   }
 }

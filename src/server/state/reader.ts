@@ -1,10 +1,12 @@
 /** Reads of the local state, as fresh as what has been applied. */
 import type { RangeRequest, TxnRequest } from "../../../proto/gen/etcd/rpc.js";
 import { invariant } from "../invariant.js";
+import type { Membership } from "../raft/types.js";
 import type { StateStore } from "../storage/state-store.js";
 import type { StateSize } from "../storage/types.js";
 import type { Alarms } from "./alarm.js";
 import type { Counters } from "./counters.js";
+import { membershipOf } from "./members.js";
 import { changesSince } from "./mvcc/changes.js";
 import { hashAll, hashKv } from "./mvcc/hash.js";
 import { range } from "./mvcc/read.js";
@@ -17,6 +19,7 @@ import type {
   Member,
   RangeResult,
   RevisionChanges,
+  StateMark,
   StateReader,
   TxnOutcome,
 } from "./types.js";
@@ -89,6 +92,14 @@ export class LocalReader implements StateReader {
     return this.#store.read(() => this.#store.tables.members.all());
   }
 
+  membership(): Membership {
+    return membershipOf(this.members());
+  }
+
+  isRemoved(id: bigint): boolean {
+    return this.#store.read(() => this.#store.tables.removed.has(id));
+  }
+
   alarms(): readonly Alarm[] {
     return this.#alarms.list();
   }
@@ -107,6 +118,10 @@ export class LocalReader implements StateReader {
 
   hashAll(): number {
     return this.#store.read(() => hashAll(this.#store, this.#counters));
+  }
+
+  stateMarks(): readonly StateMark[] {
+    return this.#store.read(() => this.#store.tables.marks.all());
   }
 
   size(): StateSize {

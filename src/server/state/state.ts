@@ -5,13 +5,14 @@ import type { Entry } from "../raft/types.js";
 import { type StorageFailure, StorageRefused } from "../storage/failure.js";
 import { createDirectory, nextStateFile, removeDatabase } from "../storage/files.js";
 import { StateStore } from "../storage/state-store.js";
-import type { LogStore } from "../storage/types.js";
+import type { InitialState, LogStore } from "../storage/types.js";
 import { Alarms } from "./alarm.js";
 import { Counters } from "./counters.js";
 import { CommandMachine } from "./machine.js";
 import { compactStep } from "./mvcc/compact.js";
 import { previousReader } from "./mvcc/write.js";
 import { LocalReader } from "./reader.js";
+import { StateHash } from "./state-hash.js";
 import type { Applied, Member, State } from "./types.js";
 
 export interface StateOptions {
@@ -20,18 +21,32 @@ export interface StateOptions {
   readonly file: string;
   readonly clusterId: bigint;
   /**
-   * What a new cluster starts from. Give it only while the log still starts at entry 1: then a file that is missing or
-   * empty can be made again from the log. Ignored if the file holds a state.
+   * What a new member starts from. Give it only while the log still starts at its first entry (see {@link stateBootstrapOf}):
+   * then a file that is missing or empty can be made again from the log. Ignored if the file holds a state.
    */
   readonly bootstrap?: StateBootstrap | undefined;
+  /** Applied entries from one mark of the rolling hash to the next; 1024 if not given, and the same on all members. */
+  readonly markIntervalEntries?: number | undefined;
   /** Never waits for the disk. For tests. */
   readonly unsafeNoFsync?: boolean | undefined;
   /** Told about every StorageFailure before it is thrown; a damaged pair found by a read has to end the process too. */
   readonly onFailure?: ((failure: StorageFailure) => void) | undefined;
 }
 
-export interface StateBootstrap {
-  readonly members: readonly Member[];
+/** A founder's state stands for entry 1 of term 1 and holds the founders. A joiner's is empty and has applied nothing. */
+export type StateBootstrap =
+  | { readonly kind: "found"; readonly members: readonly Member[] }
+  | { readonly kind: "join" };
+
+/** What the state file can be made again from, as long as the log goes back to the start of this member's history. */
+export function stateBootstrapOf({
+  firstIndex,
+  previousTerm,
+  founders = [],
+}: InitialState): StateBootstrap | undefined {
+  if (firstIndex === 1) return { kind: "join" };
+  const sinceFounding = firstIndex === 2 && previousTerm === 1 && founders.length > 0;
+  return sinceFounding ? { kind: "found", members: founders } : undefined;
 }
 
 /** Rows that one step of physical compaction looks at: about a millisecond of work. */
@@ -45,7 +60,7 @@ export function openState(options: StateOptions): State {
   const store = new StateStore({ dir, file, mode, unsafeNoFsync, onFailure });
   try {
     initialize(store, options);
-    return new SqliteState(store);
+    return new SqliteState(store, options.markIntervalEntries);
   } catch (error) {
     store.close();
     throw error;
@@ -58,15 +73,20 @@ function initialize(store: StateStore, { clusterId, bootstrap }: StateOptions): 
   const path = join(store.dir, store.file);
   if (found === undefined) {
     if (bootstrap === undefined) throw new StorageRefused("notInitialized", `${path} is empty; replace this member`);
-    store.writeDurably(() => {
-      store.tables.meta.putClusterId(clusterId);
-      for (const member of bootstrap.members) store.tables.members.put(member);
-    });
+    store.writeDurably(() => writeStart(store, clusterId, bootstrap));
     return;
   }
   if (found === clusterId) return;
   const ids = `it belongs to cluster ${found.toString(16)}, this member to ${clusterId.toString(16)}`;
   throw new StorageRefused("wrongCluster", `${path}: ${ids}`);
+}
+
+function writeStart({ tables: { meta, members } }: StateStore, clusterId: bigint, bootstrap: StateBootstrap): void {
+  meta.putClusterId(clusterId);
+  if (bootstrap.kind === "join") return;
+  meta.putNumber("applied_index", 1);
+  meta.putNumber("applied_term", 1);
+  for (const member of bootstrap.members) members.put(member);
 }
 
 /** Owns the store. */
@@ -75,13 +95,15 @@ class SqliteState implements State {
   readonly #store: StateStore;
   readonly #counters = new Counters();
   readonly #alarms: Alarms;
+  readonly #hash: StateHash;
   readonly #machine: CommandMachine;
 
-  constructor(store: StateStore) {
+  constructor(store: StateStore, markIntervalEntries: number | undefined) {
     this.#store = store;
     this.#alarms = new Alarms(store);
     const previous = previousReader(store, () => this.#counters.compactRevision);
-    const parts = { store, counters: this.#counters, alarms: this.#alarms, previous };
+    this.#hash = new StateHash(markIntervalEntries);
+    const parts = { store, counters: this.#counters, alarms: this.#alarms, previous, hash: this.#hash };
     this.#machine = new CommandMachine(parts);
     this.reader = new LocalReader(parts);
     this.#load();
@@ -135,6 +157,7 @@ class SqliteState implements State {
     this.#store.read(() => {
       this.#counters.load(this.#store);
       this.#alarms.load();
+      this.#hash.load(this.#store);
     });
   }
 }

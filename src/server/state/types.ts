@@ -7,7 +7,8 @@ import type { KeyValue } from "../../../proto/gen/etcd/kv.js";
 import type { RangeRequest, TxnRequest } from "../../../proto/gen/etcd/rpc.js";
 import type { Command } from "../../../proto/gen/internal/command.js";
 import type { WireStatus } from "../../../proto/status.js";
-import type { Entry } from "../raft/types.js";
+import type { Entry, Membership, MembershipChange } from "../raft/types.js";
+import type { StoredLease, StoredMark, StoredMember } from "../storage/tables.js";
 import type { StateSize } from "../storage/types.js";
 
 export type CommandBody = NonNullable<Command["body"]>;
@@ -27,8 +28,10 @@ export interface Applied {
   readonly result: CommandResult;
   /** The changes of one revision, in the order they happened; undefined if the revision did not move. */
   readonly changes: RevisionChanges | undefined;
-  /** Leases that came or went by this entry, so that the expiry clock can follow. */
+  /** Leases that came, went or were checkpointed by this entry, so that the expiry clock can follow. */
   readonly leases: readonly LeaseChange[];
+  /** What a `change` entry did to the membership; absent for every other entry. */
+  readonly membership?: MembershipChange;
 }
 
 /** A response without cluster_id, member_id and raft_term, which the api adds; or a failure that every member agrees on. */
@@ -45,6 +48,8 @@ export type CommandResponse =
   | { readonly kind: "leaseGrant"; readonly id: bigint; readonly ttlSeconds: number }
   | { readonly kind: "leaseRevoke" }
   | { readonly kind: "alarm"; readonly alarms: readonly Alarm[] }
+  /** All members as the change left them; the response of `change` entries. */
+  | { readonly kind: "members"; readonly members: readonly Member[] }
   | { readonly kind: "none" };
 
 export type TxnOutcome = import("../../../proto/gen/etcd/rpc.js").TxnResponse;
@@ -64,25 +69,20 @@ export interface Change {
 
 export type LeaseChange =
   | { readonly kind: "granted"; readonly id: bigint; readonly ttlSeconds: number }
-  | { readonly kind: "revoked"; readonly id: bigint };
+  | { readonly kind: "revoked"; readonly id: bigint }
+  /** What the leader said is left of it; 0: its full time again. */
+  | { readonly kind: "checkpointed"; readonly id: bigint; readonly remainingSeconds: number };
 
 export interface Alarm {
   readonly memberId: bigint;
   readonly type: "NOSPACE" | "CORRUPT";
 }
 
-export interface Lease {
-  readonly id: bigint;
-  readonly ttlSeconds: number;
-}
+export type Lease = StoredLease;
+export type Member = StoredMember;
 
-export interface Member {
-  readonly id: bigint;
-  readonly name: string;
-  readonly peerUrls: readonly string[];
-  readonly clientUrls: readonly string[];
-  readonly learner: boolean;
-}
+/** The rolling hash of the state as it was when the entry `index` was applied: the same on every member (state-hash.ts). */
+export type StateMark = StoredMark;
 
 export interface RangeResult {
   readonly kvs: readonly KeyValue[];
@@ -124,6 +124,10 @@ export interface StateReader {
   lease(id: bigint): Lease | undefined;
   leaseKeys(id: bigint): readonly Uint8Array[];
   members(): readonly Member[];
+  /** The configuration that the members make up. */
+  membership(): Membership;
+  /** Whether this id was a member once and was removed; it can never be one again. */
+  isRemoved(id: bigint): boolean;
   alarms(): readonly Alarm[];
   clusterVersion(): string | undefined;
   /** Version that a downgrade goes to (x.y.z as it was requested); undefined if there is none under way. */
@@ -131,6 +135,8 @@ export interface StateReader {
   hashKv(revision: number): HashResult;
   /** Hash over the whole state, for tests; comparable between members of this implementation only. */
   hashAll(): number;
+  /** The last few marks of the rolling hash, oldest first. */
+  stateMarks(): readonly StateMark[];
   size(): StateSize;
 }
 

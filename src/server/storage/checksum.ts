@@ -14,12 +14,17 @@ export function entryChecksum(index: number, term: number, kindCode: number, dat
   return crc32(entryHead, crc32(data));
 }
 
-/** Checksum of a row of `rev` over id, previous id (0 if none), tombstone flag and the encoded pair. */
-export function revisionChecksum(id: bigint, previous: bigint, deleted: boolean, kv: Uint8Array): number {
+/** Checksum of an encoded pair. */
+export function pairChecksum(kv: Uint8Array): number {
+  return crc32(kv);
+}
+
+/** Checksum of a row of `rev` over id, previous id (0 if none), tombstone flag and the checksum of the encoded pair. */
+export function revisionChecksum(id: bigint, previous: bigint, deleted: boolean, pair: number): number {
   revisionHeadView.setBigInt64(0, id, true);
   revisionHeadView.setBigInt64(8, previous, true);
   revisionHead[16] = deleted ? 1 : 0;
-  return crc32(revisionHead, crc32(kv));
+  return crc32(revisionHead, pair);
 }
 
 /** Checksum of a small row, over its fields in a fixed order. */

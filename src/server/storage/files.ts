@@ -11,6 +11,10 @@ const stateFileOrCompanion = /^state-\d+\.db(-wal|-shm|-journal)?$/;
 /** File name of the first state file of a member. */
 export const firstStateFile = "state-1.db";
 
+export function assertStateFileName(stateFile: string): void {
+  invariant(stateFilePattern.test(stateFile), "a state file has an unexpected name", { stateFile });
+}
+
 /** Name for the state file that comes after `stateFile` (defrag, restore, snapshot install). */
 export function nextStateFile(stateFile: string): string {
   const number = stateFilePattern.exec(stateFile)?.[1];
@@ -27,9 +31,12 @@ export function createDirectory(path: string): void {
   for (const created of missing) syncDirectory(dirname(created));
 }
 
-/** Creates an empty file that only its owner may read, if there is none. SQLite gives its companions the same mode. */
+/**
+ * Creates an empty file that only its owner may read, if there is none; SQLite gives its companions the same mode. A file
+ * that is there is not even opened: closing it again would drop every lock that this process has on it.
+ */
 export function createFile(path: string): void {
-  closeSync(openSync(path, "a", fileMode));
+  if (!existsSync(path)) closeSync(openSync(path, "a", fileMode));
 }
 
 /** Creates an empty file that only its owner may read; throws if there is one already. */

@@ -3,13 +3,15 @@ import type { HardState, MemberId, Membership } from "../raft/types.js";
 import { fieldsChecksum } from "./checksum.js";
 import { StorageFailure } from "./failure.js";
 import { decodeId, encodeId } from "./ids.js";
+import type { StoredMember } from "./tables.js";
 
 export const logSchemaVersion = 1;
 
 /**
- * `log`: one row an entry; kind 0 is the empty entry of a new leader, 1 a command. `hard`: term, vote (8 bytes or null) and a
- * lower bound of the commit index. `base`: where the log starts, the membership, and the pointer to the state file.
- * `ident`: who this member is (8-byte ids), when it was created (Unix seconds, 0 if unknown), how often it was opened.
+ * `log`: one row an entry; kind 0 is the empty entry of a new leader, 1 a command, 2 a change of the membership. `hard`: term,
+ * vote (8 bytes or null) and a lower bound of the commit index. `base`: where the log starts, the membership before that
+ * entry, and the pointer to the state file. `ident`: who this member is (8-byte ids), the founders of the cluster (JSON, ids
+ * in hexadecimal), when it was created (Unix seconds, 0 if unknown), how often it was opened.
  */
 export const logSchema = `
   CREATE TABLE log(
@@ -25,7 +27,7 @@ export const logSchema = `
   ) STRICT;
   CREATE TABLE ident(
     one INTEGER PRIMARY KEY CHECK (one = 1), cluster_id BLOB NOT NULL, member_id BLOB NOT NULL,
-    created INTEGER NOT NULL, boot INTEGER NOT NULL
+    founders TEXT NOT NULL, created INTEGER NOT NULL, boot INTEGER NOT NULL
   ) STRICT`;
 
 /** Where the log starts and what it belongs to. */
@@ -92,6 +94,15 @@ function encodeMembership({ voters, learners }: Membership): string {
 function decodeMembership(text: string): Membership {
   const { voters, learners } = JSON.parse(text) as { voters: string[]; learners: string[] };
   return { voters: voters.map(fromHex), learners: learners.map(fromHex) };
+}
+
+export function encodeFounders(founders: readonly StoredMember[]): string {
+  return JSON.stringify(founders.map((founder) => ({ ...founder, id: toHex(founder.id) })));
+}
+
+export function decodeFounders(text: string): readonly StoredMember[] {
+  const founders = JSON.parse(text) as (Omit<StoredMember, "id"> & { id: string })[];
+  return founders.map((founder) => ({ ...founder, id: fromHex(founder.id) }));
 }
 
 function toHex(id: MemberId): string {

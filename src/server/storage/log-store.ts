@@ -1,15 +1,17 @@
 /** raft.db: the log, the hard state and the pointer to the state file. What this file says is the truth. */
 import { join } from "node:path";
 import { invariant } from "../invariant.js";
-import type { Entry, EntryKind } from "../raft/types.js";
+import type { Entry, EntryKind, LogCompaction, SnapshotMeta } from "../raft/types.js";
 import { entryChecksum } from "./checksum.js";
 import { Database, type Statement } from "./database.js";
 import { StorageFailure, StorageRefused } from "./failure.js";
-import { createDirectory, firstStateFile, syncDirectory } from "./files.js";
+import { assertStateFileName, createDirectory, firstStateFile, syncDirectory } from "./files.js";
 import { decodeId, encodeId } from "./ids.js";
 import {
   type BaseRow,
   baseRow,
+  decodeFounders,
+  encodeFounders,
   type HardRow,
   hardRow,
   hardState,
@@ -108,10 +110,9 @@ class SqliteLogStore implements LogStore {
 
   append(batch: LogBatch): void {
     const before = this.#last;
-    const start = this.#appendPoint(batch);
-    // Lowered before the log is shortened, so that the sentinel never leads the log.
-    if (start.index < before.index) this.#sentinel.write(start);
-    this.#database.write(() => this.#writeBatch(batch, start));
+    const { install } = batch;
+    if (install === undefined) this.#extend(batch);
+    else this.#install(batch, install);
     if (this.#last !== before) this.#sentinel.write(this.#last);
   }
 
@@ -126,11 +127,38 @@ class SqliteLogStore implements LogStore {
     this.#database.close();
   }
 
-  #writeBatch({ truncateFrom, entries, hardState: hard, compact }: LogBatch, start: LogPosition): void {
-    if (truncateFrom !== undefined) this.#statements.truncate.run(truncateFrom);
-    this.#last = this.#insert(entries, start);
-    if (hard !== undefined) this.#statements.putHard.run(hardRow(hard));
-    if (compact !== undefined) this.#compact(compact.to);
+  #extend(batch: LogBatch): void {
+    const { truncateFrom, entries, hardState: hard, compact } = batch;
+    const start = this.#appendPoint(batch);
+    // Before the log is shortened, so that the sentinel never leads it.
+    if (start.index < this.#last.index) this.#sentinel.lower(start);
+    this.#database.write(() => {
+      if (truncateFrom !== undefined) this.#statements.truncate.run(truncateFrom);
+      this.#last = this.#insert(entries, start);
+      if (hard !== undefined) this.#statements.putHard.run(hardRow(hard));
+      if (compact !== undefined) this.#compact(compact);
+    });
+  }
+
+  /**
+   * The log goes and starts anew after the snapshot, and the pointer moves, all or nothing. What the sentinel says meanwhile
+   * holds for both logs: the old one starts after that position, and for the new one it lies before the snapshot.
+   */
+  #install({ hardState: hard, ...others }: LogBatch, { index, term, membership, file }: SnapshotMeta): void {
+    const { firstIndex, previousTerm } = this.#base;
+    const alone = others.entries.length === 0 && others.truncateFrom === undefined && others.compact === undefined;
+    invariant(alone, "an installation is written together with entries", { index });
+    invariant(index >= firstIndex, "a snapshot is older than the start of the log", { index, firstIndex });
+    assertStateFileName(file);
+    const base: LogBase = { firstIndex: index + 1, previousTerm: term, membership, stateFile: file };
+    this.#sentinel.lower({ index: firstIndex - 1, term: previousTerm });
+    this.#database.write(() => {
+      this.#statements.clear.run();
+      this.#statements.putBase.run(baseRow(base));
+      if (hard !== undefined) this.#statements.putHard.run(hardRow(hard));
+    });
+    this.#base = base;
+    this.#last = { index, term };
   }
 
   /** The last entry that stays before new ones are written. */
@@ -156,12 +184,12 @@ class SqliteLogStore implements LogStore {
     return last;
   }
 
-  #compact(compactTo: number): void {
-    if (compactTo < this.#base.firstIndex) return;
-    invariant(compactTo <= this.#last.index, "the log is compacted beyond its end", { compactTo, last: this.#last });
-    const { index, term } = this.#position(compactTo);
-    this.#base = { ...this.#base, firstIndex: index + 1, previousTerm: term };
-    this.#statements.dropUpTo.run(compactTo);
+  #compact({ to, membership }: LogCompaction): void {
+    if (to < this.#base.firstIndex) return;
+    invariant(to <= this.#last.index, "the log is compacted beyond its end", { to, last: this.#last });
+    const { index, term } = this.#position(to);
+    this.#base = { ...this.#base, firstIndex: index + 1, previousTerm: term, membership };
+    this.#statements.dropUpTo.run(to);
     this.#statements.putBase.run(baseRow(this.#base));
   }
 
@@ -177,12 +205,16 @@ class SqliteLogStore implements LogStore {
     const present = this.#database.read(() => this.#statements.identity.get() !== undefined);
     if (present) return;
     if (bootstrap === undefined) throw new StorageRefused("notInitialized", `data directory ${dir} holds no member`);
-    const { identity, membership, createdSeconds = 0 } = bootstrap;
-    const hard = { term: 1, vote: undefined, commit: 0 };
+    const { kind, identity, membership, founders = [], createdSeconds = 0 } = bootstrap;
+    const { clusterId, memberId } = identity;
+    // A founder's log starts after entry 1 of term 1, which stands for the founding; a joiner's has nothing before it.
+    const founding = kind === "found" ? 1 : 0;
+    const base: LogBase = { firstIndex: founding + 1, previousTerm: founding, membership, stateFile: firstStateFile };
     this.#database.write(() => {
-      this.#statements.putIdentity.run(encodeId(identity.clusterId), encodeId(identity.memberId), createdSeconds);
-      this.#statements.putHard.run(hardRow(hard));
-      this.#statements.putBase.run(baseRow({ firstIndex: 1, previousTerm: 0, membership, stateFile: firstStateFile }));
+      const known = encodeFounders(founders);
+      this.#statements.putIdentity.run(encodeId(clusterId), encodeId(memberId), known, createdSeconds);
+      this.#statements.putHard.run(hardRow({ term: founding, vote: undefined, commit: founding }));
+      this.#statements.putBase.run(baseRow(base));
     });
     syncDirectory(dir);
   }
@@ -203,6 +235,7 @@ class SqliteLogStore implements LogStore {
         previousTerm,
         entries: this.#loadEntries({ index: firstIndex - 1, term: previousTerm }),
         membership,
+        founders: decodeFounders(identity.founders),
         stateFile,
         bootCount: identity.boot + 1,
       };
@@ -274,11 +307,13 @@ interface EntryRow {
 interface IdentityRow {
   readonly cluster_id: Buffer;
   readonly member_id: Buffer;
+  readonly founders: string;
   readonly boot: number;
 }
 
 interface Statements {
   readonly insert: Statement<[index: number, term: number, kind: number, crc: number, data: Uint8Array]>;
+  readonly clear: Statement<[]>;
   readonly truncate: Statement<[from: number]>;
   readonly dropUpTo: Statement<[index: number]>;
   readonly termAt: Statement<[index: number], { term: number }>;
@@ -288,13 +323,16 @@ interface Statements {
   readonly base: Statement<[], BaseRow>;
   readonly putBase: Statement<[BaseRow]>;
   readonly identity: Statement<[], IdentityRow>;
-  readonly putIdentity: Statement<[clusterId: Uint8Array, memberId: Uint8Array, createdSeconds: number]>;
+  readonly putIdentity: Statement<
+    [clusterId: Uint8Array, memberId: Uint8Array, founders: string, createdSeconds: number]
+  >;
   readonly countBoot: Statement<[]>;
 }
 
 function prepare(database: Database): Statements {
   return {
     insert: database.statement("INSERT INTO log(idx, term, kind, crc, data) VALUES (?, ?, ?, ?, ?)"),
+    clear: database.statement("DELETE FROM log"),
     truncate: database.statement("DELETE FROM log WHERE idx >= ?"),
     dropUpTo: database.statement("DELETE FROM log WHERE idx <= ?"),
     termAt: database.statement("SELECT term FROM log WHERE idx = ?"),
@@ -303,8 +341,8 @@ function prepare(database: Database): Statements {
     putHard: database.statement("REPLACE INTO hard VALUES (1, @term, @vote, @commit_hint, @crc)"),
     base: database.statement("SELECT first_index, prev_term, members, state_file, crc FROM base"),
     putBase: database.statement("REPLACE INTO base VALUES (1, @first_index, @prev_term, @members, @state_file, @crc)"),
-    identity: database.statement("SELECT cluster_id, member_id, boot FROM ident"),
-    putIdentity: database.statement("INSERT INTO ident VALUES (1, ?, ?, ?, 0)"),
+    identity: database.statement("SELECT cluster_id, member_id, founders, boot FROM ident"),
+    putIdentity: database.statement("INSERT INTO ident VALUES (1, ?, ?, ?, ?, 0)"),
     countBoot: database.statement("UPDATE ident SET boot = boot + 1"),
   };
 }

@@ -1,5 +1,5 @@
 /** The table `rev`: every change of every key, in the order it happened. */
-import { revisionChecksum } from "./checksum.js";
+import { pairChecksum, revisionChecksum } from "./checksum.js";
 import type { Database, Statement } from "./database.js";
 import { StorageFailure } from "./failure.js";
 
@@ -62,9 +62,12 @@ export class RevisionTable {
     this.#dropTombstones = database.statement(revisionSql.dropTombstones);
   }
 
-  insert({ id, previous, deleted, kv }: NewRevision): void {
-    const crc = revisionChecksum(id, previous ?? 0n, deleted, kv);
+  /** Returns the checksum of the pair alone. */
+  insert({ id, previous, deleted, kv }: NewRevision): number {
+    const pair = pairChecksum(kv);
+    const crc = revisionChecksum(id, previous ?? 0n, deleted, pair);
     this.#insert.run(id, previous ?? null, deleted ? 1 : 0, crc, kv);
+    return pair;
   }
 
   /** Throws StorageFailure `corrupt` if there is no such row. */
@@ -107,7 +110,7 @@ export class RevisionTable {
   /** The row, if its checksum is right; else StorageFailure `corrupt`. */
   checked([id, prev, del, crc, kv]: RevisionRow): StoredRevision {
     const deleted = del !== 0n;
-    if (Number(crc) !== revisionChecksum(id, prev ?? 0n, deleted, kv)) {
+    if (Number(crc) !== revisionChecksum(id, prev ?? 0n, deleted, pairChecksum(kv))) {
       throw new StorageFailure("corrupt", `${this.#path}: change ${id} has a wrong checksum; replace this member`);
     }
     return { id, deleted, kv };

@@ -2,7 +2,7 @@
  * A 16-byte file that knows how far the log was written. SQLite takes a damaged write-ahead log for a torn one and drops
  * its tail in silence; the sentinel notices, because it is written after each append and never leads the log.
  */
-import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { invariant } from "../invariant.js";
 import { asFailure, StorageFailure } from "./failure.js";
@@ -43,7 +43,7 @@ export class Sentinel {
     return { index: this.#buffer.readUIntLE(0, 6), term: this.#buffer.readUIntLE(6, 6) };
   }
 
-  /** Records a position. No fsync: it guards against a damaged log, not against a power cut. */
+  /** Records a position that the log has reached. No fsync: after a power cut an older one does no harm. */
   write({ index, term }: LogPosition): void {
     invariant(index < positionMax && term < positionMax, "the log position does not fit the sentinel", { index, term });
     this.#buffer.writeUIntLE(index, 0, 6);
@@ -51,6 +51,19 @@ export class Sentinel {
     this.#buffer.writeUInt32LE(crc32(this.#buffer.subarray(0, checkedBytes)), checkedBytes);
     try {
       writeSync(this.#descriptor, this.#buffer, 0, sizeBytes, 0);
+    } catch (error) {
+      throw asFailure(error, this.path);
+    }
+  }
+
+  /**
+   * Records an earlier position, because the log is about to get shorter. On disk when it returns: if a power cut brought
+   * the later position back, a sound log would be taken for one that has lost its tail.
+   */
+  lower(position: LogPosition): void {
+    this.write(position);
+    try {
+      fsyncSync(this.#descriptor);
     } catch (error) {
       throw asFailure(error, this.path);
     }

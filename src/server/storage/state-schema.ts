@@ -9,7 +9,9 @@ export const stateSchemaVersion = 1;
  * `cur`: one row a key that exists or whose tombstone is not compacted yet. id points into `rev`; crt = create revision;
  * ver = version; lease = lease id or 0; dead = 1 for a tombstone.
  * `meta`: applied_index, applied_term, revision, compact_revision, compact_cursor, cluster_id (8 bytes) and so on.
- * `lease`: ttl and remaining in seconds (remaining = 0: full). `member` and `alarm`: ids are 8 bytes, URLs are JSON lists.
+ * `lease`: ttl and remaining in seconds (remaining = 0: full). `member`, `removed` and `alarm`: ids are 8 bytes, URLs are
+ * JSON lists; removed members stay in `removed` for ever. `mark`: the rolling hash of the state (`meta` has the newest) as
+ * it was when the entry idx was applied; the last few are kept, for comparing members.
  */
 export const stateSchema = `
   CREATE TABLE rev(
@@ -26,4 +28,6 @@ export const stateSchema = `
     id BLOB PRIMARY KEY NOT NULL, name TEXT NOT NULL, peer_urls TEXT NOT NULL, client_urls TEXT NOT NULL,
     learner INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
+  CREATE TABLE removed(id BLOB PRIMARY KEY NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE mark(idx INTEGER PRIMARY KEY, hash INTEGER NOT NULL) STRICT;
   CREATE TABLE alarm(member BLOB NOT NULL, type INTEGER NOT NULL, PRIMARY KEY (member, type)) STRICT, WITHOUT ROWID`;

@@ -8,7 +8,7 @@ import { KeyTable } from "./keys.js";
 import { RevisionTable } from "./revisions.js";
 import { Scanner } from "./scan.js";
 import { stateSchema, stateSchemaVersion } from "./state-schema.js";
-import { AlarmTable, CompactCursor, LeaseTable, MemberTable, MetaTable } from "./tables.js";
+import { AlarmTable, CompactCursor, LeaseTable, MarkTable, MemberTable, MetaTable, RemovedTable } from "./tables.js";
 import type { StateSize } from "./types.js";
 
 export interface StateStoreOptions {
@@ -37,6 +37,8 @@ export interface StateTables {
   readonly compactCursor: CompactCursor;
   readonly leases: LeaseTable;
   readonly members: MemberTable;
+  readonly removed: RemovedTable;
+  readonly marks: MarkTable;
   readonly alarms: AlarmTable;
 }
 
@@ -169,6 +171,8 @@ function openTables(database: Database): StateTables {
     compactCursor: new CompactCursor(database),
     leases: new LeaseTable(database),
     members: new MemberTable(database),
+    removed: new RemovedTable(database),
+    marks: new MarkTable(database),
     alarms: new AlarmTable(database),
   };
 }

@@ -1,9 +1,15 @@
-/** The small tables of a state file: meta, lease, member, alarm. */
+/** The small tables of a state file: meta, mark, lease, member, removed, alarm. */
 import type { Database, Statement } from "./database.js";
 import { decodeId, encodeId } from "./ids.js";
 
 /** Numbers in `meta`. Absent means: never written. */
-export type MetaNumber = "applied_index" | "applied_term" | "revision" | "compact_revision" | "durable_index";
+export type MetaNumber =
+  | "applied_index"
+  | "applied_term"
+  | "revision"
+  | "compact_revision"
+  | "durable_index"
+  | "state_hash";
 
 export class MetaTable {
   readonly #get: Statement<[string], { v: unknown }>;
@@ -76,36 +82,85 @@ export class CompactCursor {
   }
 }
 
+/** The rolling hash of the state as it was when the entry `index` was applied. */
+export interface StoredMark {
+  readonly index: number;
+  readonly hash: number;
+}
+
+/** Marks that are kept. */
+const marksMax = 8;
+
+export class MarkTable {
+  readonly #all: Statement<[], StoredMark>;
+  readonly #insert: Statement<[number, number]>;
+  readonly #dropOld: Statement<[]>;
+
+  constructor(database: Database) {
+    this.#all = database.statement('SELECT idx AS "index", hash FROM mark ORDER BY idx');
+    this.#insert = database.statement("INSERT INTO mark(idx, hash) VALUES (?, ?)");
+    this.#dropOld = database.statement(
+      `DELETE FROM mark WHERE idx NOT IN (SELECT idx FROM mark ORDER BY idx DESC LIMIT ${marksMax})`,
+    );
+  }
+
+  /** Oldest first. */
+  all(): readonly StoredMark[] {
+    return this.#all.all();
+  }
+
+  /** Adds a mark and drops the oldest one if there are too many. */
+  insert({ index, hash }: StoredMark): void {
+    this.#insert.run(index, hash);
+    this.#dropOld.run();
+  }
+}
+
 /** A lease as it is stored; seconds. */
 export interface StoredLease {
   readonly id: bigint;
   readonly ttlSeconds: number;
+  /** What was left of it at the last checkpoint; 0 if there was none. */
+  readonly remainingSeconds: number;
+}
+
+type LeaseRow = [id: bigint, ttl: bigint, remaining: bigint];
+
+function leaseOf([id, ttl, remaining]: LeaseRow): StoredLease {
+  return { id, ttlSeconds: Number(ttl), remainingSeconds: Number(remaining) };
 }
 
 export class LeaseTable {
-  readonly #get: Statement<[bigint], [bigint, bigint]>;
-  readonly #all: Statement<[], [bigint, bigint]>;
-  readonly #insert: Statement<[bigint, number]>;
+  readonly #get: Statement<[bigint], LeaseRow>;
+  readonly #all: Statement<[], LeaseRow>;
+  readonly #insert: Statement<[bigint, number, number]>;
+  readonly #checkpoint: Statement<[number, bigint]>;
   readonly #remove: Statement<[bigint]>;
 
   constructor(database: Database) {
-    this.#get = database.rawStatement("SELECT id, ttl FROM lease WHERE id = ?");
-    this.#all = database.rawStatement("SELECT id, ttl FROM lease ORDER BY id");
-    this.#insert = database.statement("INSERT INTO lease(id, ttl, remaining) VALUES (?, ?, 0)");
+    this.#get = database.rawStatement("SELECT id, ttl, remaining FROM lease WHERE id = ?");
+    this.#all = database.rawStatement("SELECT id, ttl, remaining FROM lease ORDER BY id");
+    this.#insert = database.statement("INSERT INTO lease(id, ttl, remaining) VALUES (?, ?, ?)");
+    this.#checkpoint = database.statement("UPDATE lease SET remaining = ? WHERE id = ?");
     this.#remove = database.statement("DELETE FROM lease WHERE id = ?");
   }
 
   get(id: bigint): StoredLease | undefined {
     const row = this.#get.get(id);
-    return row === undefined ? undefined : { id: row[0], ttlSeconds: Number(row[1]) };
+    return row === undefined ? undefined : leaseOf(row);
   }
 
   all(): readonly StoredLease[] {
-    return this.#all.all().map(([id, ttl]) => ({ id, ttlSeconds: Number(ttl) }));
+    return this.#all.all().map(leaseOf);
   }
 
-  insert({ id, ttlSeconds }: StoredLease): void {
-    this.#insert.run(id, ttlSeconds);
+  insert({ id, ttlSeconds, remainingSeconds }: StoredLease): void {
+    this.#insert.run(id, ttlSeconds, remainingSeconds);
+  }
+
+  /** Remembers what is left of a lease; 0 takes that back. */
+  checkpoint(id: bigint, remainingSeconds: number): void {
+    this.#checkpoint.run(remainingSeconds, id);
   }
 
   remove(id: bigint): void {
@@ -131,10 +186,12 @@ interface MemberRow {
 
 export class MemberTable {
   readonly #all: Statement<[], MemberRow>;
+  readonly #remove: Statement<[Uint8Array]>;
   readonly #put: Statement<[Uint8Array, string, string, string, number]>;
 
   constructor(database: Database) {
     this.#all = database.statement("SELECT id, name, peer_urls, client_urls, learner FROM member ORDER BY id");
+    this.#remove = database.statement("DELETE FROM member WHERE id = ?");
     this.#put = database.statement(
       "REPLACE INTO member(id, name, peer_urls, client_urls, learner) VALUES (?, ?, ?, ?, ?)",
     );
@@ -153,6 +210,36 @@ export class MemberTable {
 
   put({ id, name, peerUrls, clientUrls, learner }: StoredMember): void {
     this.#put.run(encodeId(id), name, JSON.stringify(peerUrls), JSON.stringify(clientUrls), learner ? 1 : 0);
+  }
+
+  remove(id: bigint): void {
+    this.#remove.run(encodeId(id));
+  }
+}
+
+/** Ids that were members once and can never be again. */
+export class RemovedTable {
+  readonly #has: Statement<[Uint8Array], { id: Buffer }>;
+  readonly #all: Statement<[], { id: Buffer }>;
+  readonly #insert: Statement<[Uint8Array]>;
+
+  constructor(database: Database) {
+    this.#has = database.statement("SELECT id FROM removed WHERE id = ?");
+    this.#all = database.statement("SELECT id FROM removed ORDER BY id");
+    this.#insert = database.statement("INSERT INTO removed(id) VALUES (?)");
+  }
+
+  has(id: bigint): boolean {
+    return this.#has.get(encodeId(id)) !== undefined;
+  }
+
+  /** In order of id. */
+  all(): readonly bigint[] {
+    return this.#all.all().map(({ id }) => decodeId(id));
+  }
+
+  insert(id: bigint): void {
+    this.#insert.run(encodeId(id));
   }
 }
 

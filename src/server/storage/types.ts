@@ -3,6 +3,7 @@
  * Both are synchronous and may run inline or in a worker thread behind the same classes.
  */
 import type { Entry, HardState, LogCompaction, MemberId, Membership, SnapshotMeta } from "../raft/types.js";
+import type { StoredMember } from "./tables.js";
 
 /** Who this member is. Fixed at bootstrap, read from disk ever after. */
 export interface Identity {
@@ -19,6 +20,8 @@ export interface InitialState {
   readonly entries: readonly Entry[];
   /** As of the entry before `firstIndex`. */
   readonly membership: Membership;
+  /** The members that founded the cluster, as the bootstrap gave them; empty for a member that joined. */
+  readonly founders?: readonly StoredMember[];
   /** File name (not a path) of the state file that the pointer row names. */
   readonly stateFile: string;
   /** Rises by one at every open; makes request ids unique over restarts. */
@@ -35,6 +38,8 @@ export interface Bootstrap {
   readonly identity: Identity;
   /** The founders; empty for a joiner. */
   readonly membership: Membership;
+  /** The founders with their URLs, so that a state file that is lost early on can be made again whatever the flags say then. */
+  readonly founders?: readonly StoredMember[];
   /** Unix seconds, for people who look into the file; 0 if not given. */
   readonly createdSeconds?: number;
 }

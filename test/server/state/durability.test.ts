@@ -47,7 +47,7 @@ describe("a crash", () => {
       { $case: "put", value: put("b", "2") },
     ]);
     const state = open(crashed());
-    expect([contents(state), state.reader.appliedIndex(), state.reader.revision()]).toEqual([["a=1", "b=2"], 2, 3]);
+    expect([contents(state), state.reader.appliedIndex(), state.reader.revision()]).toEqual([["a=1", "b=2"], 3, 3]);
     state.close();
   });
 
@@ -57,12 +57,12 @@ describe("a crash", () => {
     const gap = world.entry({ $case: "put", value: put("c", "3") }, 5);
     expect(() => world.state.apply([good, gap])).toThrow(InvariantError);
     const state = open(crashed());
-    expect([contents(state), state.reader.appliedIndex()]).toEqual([["a=1"], 1]);
+    expect([contents(state), state.reader.appliedIndex()]).toEqual([["a=1"], 2]);
     state.close();
   });
 
   it("with an entry that is no command leaves nothing, and the state does nothing more", () => {
-    const entry = { index: 1, term: 1, kind: "command" as const, data: Buffer.from([0x10, 0x01]) };
+    const entry = { index: 2, term: 1, kind: "command" as const, data: Buffer.from([0x10, 0x01]) };
     expect(() => world.state.apply([entry])).toThrow("does not know");
     expect(() => world.put("a", "1")).toThrow("used after a failure");
     expect(() => world.reader.range(range("a"))).toThrow("used after a failure");
@@ -91,8 +91,8 @@ describe("durability on demand", () => {
   it("returns the applied index that a power cut can not undo", () => {
     world.put("a", "1");
     world.put("b", "2");
-    expect(world.state.makeDurable()).toBe(2);
-    expect(world.rows("SELECT v FROM meta WHERE k = 'durable_index'")).toEqual([[2]]);
+    expect(world.state.makeDurable()).toBe(3);
+    expect(world.rows("SELECT v FROM meta WHERE k = 'durable_index'")).toEqual([[3]]);
     expect(world.put("c", "3")).toBe(4);
   });
 });
@@ -114,7 +114,7 @@ describe("opening", () => {
     const empty = new BetterSqlite3(join(world.dir, "state-8.db"));
     empty.close();
     expect(() => open(world.dir, "state-8.db")).toThrow("is empty");
-    const state = openState({ dir: world.dir, file: "state-8.db", clusterId, bootstrap: { members: [] } });
+    const state = openState({ dir: world.dir, file: "state-8.db", clusterId, bootstrap: { kind: "join" } });
     expect(state.reader.revision()).toBe(1);
     state.close();
   });
@@ -143,8 +143,7 @@ describe("defragmentation", () => {
   beforeEach(() => {
     const identity = { clusterId, memberId };
     const membership = { voters: [memberId], learners: [] };
-    const hardState = { term: 1, vote: undefined, commit: 0 };
-    log = openLogStore({ dir: world.dir, bootstrap: { identity, membership, hardState } });
+    log = openLogStore({ dir: world.dir, bootstrap: { kind: "found", identity, membership } });
     world.grant(7n);
     for (let n = 0; n < 200; n++) world.put(`k${n % 10}`, "x".repeat(5000), { lease: n % 2 === 0 ? 7n : 0n });
     world.compact(world.reader.revision());

@@ -33,7 +33,7 @@ describe("granting", () => {
       response: { kind: "leaseGrant", id: 7n, ttlSeconds: 30 },
     });
     expect(applied.leases).toEqual([{ kind: "granted", id: 7n, ttlSeconds: 30 }]);
-    expect(world.reader.lease(7n)).toEqual({ id: 7n, ttlSeconds: 30 });
+    expect(world.reader.lease(7n)).toEqual({ id: 7n, ttlSeconds: 30, remainingSeconds: 0 });
   });
 
   it("takes every id of 64 bits, negative ones too, but not 0", () => {

@@ -19,16 +19,16 @@ describe("applying", () => {
   });
 
   it("advances the index for the empty entry of a leader", () => {
-    const [applied] = world.state.apply([{ index: 1, term: 3, kind: "noop", data: new Uint8Array(0) }]);
-    expect(applied).toMatchObject({ index: 1, term: 3, request: undefined, changes: undefined });
-    expect(world.reader.appliedIndex()).toBe(1);
+    const [applied] = world.state.apply([{ index: 2, term: 3, kind: "noop", data: new Uint8Array(0) }]);
+    expect(applied).toMatchObject({ index: 2, term: 3, request: undefined, changes: undefined });
+    expect(world.reader.appliedIndex()).toBe(2);
     expect(world.reader.appliedTerm()).toBe(3);
   });
 
   it("advances the index for a failed command", () => {
     const applied = world.apply({ $case: "leaseRevoke", value: { id: 7n, onlyInTerm: 0n } });
     expect(failure(applied)).toBe(status.LeaseNotFound.message);
-    expect(world.reader.appliedIndex()).toBe(1);
+    expect(world.reader.appliedIndex()).toBe(2);
   });
 
   it("keeps what was applied over a restart", () => {
@@ -36,7 +36,7 @@ describe("applying", () => {
     world.put("b", "2");
     world.reopen();
     expect(world.reader.revision()).toBe(3);
-    expect(world.reader.appliedIndex()).toBe(2);
+    expect(world.reader.appliedIndex()).toBe(3);
     expect(world.list("a", "c")).toEqual(["a=1", "b=2"]);
   });
 

@@ -202,8 +202,13 @@ export class Model {
         for (const key of this.leaseKeys(body.value.id)) this.#bury(key, "");
         this.leases.delete(body.value.id);
         return "";
+      case "leaseCheckpoint":
       case "alarm":
       case "memberPublish":
+      case "memberAdd":
+      case "memberRemove":
+      case "memberUpdate":
+      case "memberPromote":
       case "clusterVersionSet":
       case "downgrade":
         throw new Error(`the model does not know ${body.$case}`);

@@ -7,9 +7,17 @@ import { describe, expect, it } from "vitest";
 import type { Entry } from "../../../src/server/raft/types.js";
 import { openState } from "../../../src/server/state/state.js";
 import { openLogStore } from "../../../src/server/storage/log-store.js";
-import type { LogStore } from "../../../src/server/storage/types.js";
+import type { LogBatch, LogStore } from "../../../src/server/storage/types.js";
 import { command } from "./commands.js";
 import { clusterId, memberId, World } from "./world.js";
+
+const nothing: LogBatch = {
+  hardState: undefined,
+  truncateFrom: undefined,
+  entries: [],
+  compact: undefined,
+  install: undefined,
+};
 
 /** A member whose state is never synced unless it asks for it, and the same history on a member that never fails. */
 class Member {
@@ -22,8 +30,8 @@ class Member {
     this.log = openLogStore({
       dir: this.world.dir,
       bootstrap: {
+        kind: "found",
         identity: { clusterId, memberId },
-        hardState: { term: 1, vote: memberId, commit: 0 },
         membership: { voters: [memberId], learners: [] },
       },
     });
@@ -37,15 +45,15 @@ class Member {
   run(entries: readonly Entry[]): void {
     const last = entries.at(-1)?.index ?? 0;
     const hardState = { term: 1, vote: memberId, commit: last };
-    this.log.append({ hardState, truncateFrom: undefined, entries, compactTo: undefined });
+    this.log.append({ ...nothing, hardState, entries });
     this.world.state.apply(entries);
   }
 
   /** Syncs the state and drops the log up to there. */
   sync(): void {
-    const compactTo = this.world.state.makeDurable();
+    const to = this.world.state.makeDurable();
     this.syncedBytes = this.walBytes();
-    this.log.append({ hardState: undefined, truncateFrom: undefined, entries: [], compactTo });
+    this.log.append({ ...nothing, compact: { to, membership: { voters: [memberId], learners: [] } } });
   }
 
   close(): void {

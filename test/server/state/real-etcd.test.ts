@@ -92,8 +92,13 @@ describe.skipIf(realEtcdMissing !== undefined)(
           return call(client.leaseGrant({ ID: body.value.id, TTL: 3600n }));
         case "leaseRevoke":
           return call(client.leaseRevoke({ ID: body.value.id }));
+        case "leaseCheckpoint":
         case "alarm":
         case "memberPublish":
+        case "memberAdd":
+        case "memberRemove":
+        case "memberUpdate":
+        case "memberPromote":
         case "clusterVersionSet":
         case "downgrade":
           throw new Error(`not part of a history: ${body.$case}`);

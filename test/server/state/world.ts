@@ -87,6 +87,7 @@ export class World {
       file: "state-1.db",
       clusterId,
       bootstrap: {
+        kind: "found",
         members: [{ id: memberId, name: "one", peerUrls: ["http://localhost:2380"], clientUrls: [], learner: false }],
       },
       unsafeNoFsync: true,

@@ -13,13 +13,20 @@ import { Sentinel } from "../../../src/server/storage/sentinel.js";
 import type { Bootstrap, LogBatch, LogStore } from "../../../src/server/storage/types.js";
 
 const bootstrap: Bootstrap = {
+  kind: "join",
   identity: { clusterId: 0xcdf818194e3a8c32n, memberId: 0x8e9e05c52164694dn },
-  hardState: { term: 1, vote: 0x8e9e05c52164694dn, commit: 0 },
   membership: { voters: [0x8e9e05c52164694dn], learners: [] },
   createdSeconds: 1_700_000_000,
 };
 
-const nothing: LogBatch = { hardState: undefined, truncateFrom: undefined, entries: [], compactTo: undefined };
+const nothing: LogBatch = {
+  hardState: undefined,
+  truncateFrom: undefined,
+  entries: [],
+  compact: undefined,
+  install: undefined,
+};
+const alone = bootstrap.membership;
 
 function entry(index: number, term = 1, data = `entry ${index}`): Entry {
   return { index, term, kind: "command", data: Buffer.from(data) };
@@ -73,11 +80,12 @@ describe("a new log store", () => {
   it("starts from its bootstrap", () => {
     expect(openStore().initial).toEqual({
       identity: bootstrap.identity,
-      hardState: bootstrap.hardState,
+      hardState: { term: 0, vote: undefined, commit: 0 },
       membership: bootstrap.membership,
       firstIndex: 1,
       previousTerm: 0,
       entries: [],
+      founders: [],
       stateFile: "state-1.db",
       bootCount: 1,
     });
@@ -160,9 +168,9 @@ describe("a log store", () => {
 
   it("drops the start of the log and remembers the term before it", () => {
     const store = filled();
-    store.append({ ...nothing, compactTo: 2 });
-    store.append({ ...nothing, compactTo: 1 });
-    store.append({ ...nothing, entries: [entry(6, 3)], compactTo: 3 });
+    store.append({ ...nothing, compact: { to: 2, membership: alone } });
+    store.append({ ...nothing, compact: { to: 1, membership: alone } });
+    store.append({ ...nothing, entries: [entry(6, 3)], compact: { to: 3, membership: alone } });
     const { initial } = reopen();
     expect([initial.firstIndex, initial.previousTerm, initial.entries.map(({ index }) => index)]).toEqual([
       4,
@@ -172,7 +180,7 @@ describe("a log store", () => {
   });
 
   it("may be compacted whole and goes on", () => {
-    filled().append({ ...nothing, compactTo: 5 });
+    filled().append({ ...nothing, compact: { to: 5, membership: alone } });
     const store = reopen();
     expect([store.initial.firstIndex, store.initial.previousTerm, store.initial.entries]).toEqual([6, 2, []]);
     store.append({ ...nothing, entries: [entry(6, 3)] });
@@ -182,7 +190,7 @@ describe("a log store", () => {
   it("points at another state file once it is told", () => {
     const store = filled();
     store.switchStateFile("state-2.db");
-    store.append({ ...nothing, compactTo: 1 });
+    store.append({ ...nothing, compact: { to: 1, membership: alone } });
     expect(reopen().initial.stateFile).toBe("state-2.db");
   });
 
@@ -224,9 +232,9 @@ describe("a log store", () => {
 
   it("stops at a truncation of what is compacted, and at a compaction beyond the end", () => {
     const store = filled();
-    store.append({ ...nothing, compactTo: 3 });
+    store.append({ ...nothing, compact: { to: 3, membership: alone } });
     expect(() => store.append({ ...nothing, truncateFrom: 3 })).toThrow(InvariantError);
-    expect(() => store.append({ ...nothing, compactTo: 6 })).toThrow(InvariantError);
+    expect(() => store.append({ ...nothing, compact: { to: 6, membership: alone } })).toThrow(InvariantError);
   });
 });
 
@@ -302,7 +310,7 @@ describe("the sentinel", () => {
 
   it("finds a lost entry also where everything before it is compacted", () => {
     const store = filled();
-    store.append({ ...nothing, entries: [entry(6, 3)], compactTo: 5 });
+    store.append({ ...nothing, entries: [entry(6, 3)], compact: { to: 5, membership: alone } });
     close();
     tamper("DELETE FROM log WHERE idx = 6");
     expect(() => openStore()).toThrow("ends at entry 5 of term 2, but entry 6 of term 3 was written");
@@ -361,7 +369,7 @@ describe("a version that is not known", () => {
 
   it("of the schema is refused", () => {
     const database = new BetterSqlite3(join(dir, "raft.db"));
-    database.pragma("user_version = 2");
+    database.pragma("user_version = 9");
     database.close();
     expect(() => openStore()).toThrow(
       expect.objectContaining({ name: "StorageRefused", reason: "unsupportedVersion" }),

@@ -59,9 +59,9 @@ describe("a state store", () => {
 
   it("refuses values of the wrong type instead of rounding them", () => {
     const store = openStore();
-    expect(() => store.write(() => store.tables.leases.insert({ id: 7n, ttlSeconds: 1.5 }))).toThrow(
-      "SQLITE_CONSTRAINT",
-    );
+    expect(() =>
+      store.write(() => store.tables.leases.insert({ id: 7n, ttlSeconds: 1.5, remainingSeconds: 0 })),
+    ).toThrow("SQLITE_CONSTRAINT");
   });
 
   it.each([

@@ -46,14 +46,15 @@ function hashChange({ id, deleted, kv }: StoredRevision, hash: number): number {
   return crc32c(stored, crc32c(name, hash));
 }
 
-/** Hash over keys, leases, members, alarms and versions; comparable between members of this implementation only. */
+/** Hash over keys, leases, members, alarms, versions and the rolling hash; comparable between members of this implementation only. */
 export function hashAll(store: StateStore, point: ReadPoint): number {
-  const { leases, members, alarms, meta } = store.tables;
+  const { leases, members, removed, alarms, marks, meta } = store.tables;
   const rest = [
     [point.revision, point.compactRevision],
     leases.all(),
-    members.all(),
+    [members.all(), removed.all()],
     alarms.all(),
+    [meta.number("state_hash"), marks.all()],
     [meta.text("cluster_version"), meta.text("downgrade_target")],
   ];
   const text = JSON.stringify(rest, (_key, value: unknown) => (typeof value === "bigint" ? value.toString() : value));

@@ -4,6 +4,7 @@ import type { DeleteRangeRequest, PutRequest, RangeRequest } from "../../../../p
 import { status, WireError } from "../../../../proto/status.js";
 import { revisionChangesMax } from "../../storage/revisions.js";
 import type { StateStore } from "../../storage/state-store.js";
+import type { StateHash } from "../state-hash.js";
 import type { RangeResult } from "../types.js";
 import { intervalOf } from "./interval.js";
 import { type ReadPoint, range } from "./read.js";
@@ -13,6 +14,7 @@ import type { RevisionWriter } from "./write.js";
 export interface Operations {
   readonly store: StateStore;
   readonly writer: RevisionWriter;
+  readonly hash: StateHash;
   readonly compactRevision: number;
 }
 

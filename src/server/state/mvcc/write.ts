@@ -4,11 +4,19 @@ import { invariant } from "../../invariant.js";
 import type { KeyRef, KeyRow } from "../../storage/keys.js";
 import { revisionChangesMax, revisionId, revisionOf } from "../../storage/revisions.js";
 import type { StateStore } from "../../storage/state-store.js";
+import type { StateHash } from "../state-hash.js";
 import type { Change, RevisionChanges } from "../types.js";
 import { encodePair, type Pair, toKeyValue, tombstonePair } from "./key-value.js";
 
 /** What the change before it left behind; undefined if that is unknown or compacted. See {@link Change.previous}. */
 export type PreviousReader = (id: bigint) => KeyValue | undefined;
+
+/** What a writer works with. */
+export interface WriterParts {
+  readonly store: StateStore;
+  readonly previous: PreviousReader;
+  readonly hash: StateHash;
+}
 
 export interface NewValue {
   readonly key: Uint8Array;
@@ -23,13 +31,15 @@ export interface NewValue {
 export class RevisionWriter {
   readonly #store: StateStore;
   readonly #previous: PreviousReader;
+  readonly #hash: StateHash;
   readonly #base: number;
   readonly #changes: Change[] = [];
 
-  constructor(store: StateStore, base: number, previous: PreviousReader) {
+  constructor({ store, previous, hash }: WriterParts, base: number) {
     this.#store = store;
-    this.#base = base;
     this.#previous = previous;
+    this.#hash = hash;
+    this.#base = base;
   }
 
   /** The newest revision, that of this command included. */
@@ -66,8 +76,9 @@ export class RevisionWriter {
     invariant(position < revisionChangesMax, "a revision has too many changes", { revision: pair.modRevision });
     const id = revisionId(pair.modRevision, position);
     invariant(previous === undefined || previous < id, "a change is not newer than the one before", { id });
-    const row = { id, previous, deleted: kind === "delete", kv: encodePair(pair) };
-    this.#store.tables.revisions.insert(row);
+    const deleted = kind === "delete";
+    const checksum = this.#store.tables.revisions.insert({ id, previous, deleted, kv: encodePair(pair) });
+    this.#hash.change(id, deleted, checksum);
     this.#changes.push(new StoredChange(kind, toKeyValue(pair), id, this.#previous));
     return id;
   }
