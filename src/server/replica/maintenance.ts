@@ -1,37 +1,48 @@
 /**
- * Work on the state file beside applying: physical compaction in small steps, snapshots, defragmentation.
+ * Work on the state file beside applying: physical compaction in small steps, snapshots, defragmentation. It only asks the
+ * runners and waits for their reports; nothing here holds up the event loop, and copies do not hold up applying.
  */
 import { readdirSync, rmSync } from "node:fs";
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Code, status, WireError } from "../../../proto/status.js";
 import type { Clock } from "../runtime/clock.js";
-import type { Logger } from "../runtime/logger.js";
-import { defragState } from "../state/state.js";
-import type { State } from "../state/types.js";
 import { ExportFailed } from "../storage/failure.js";
-import type { LogStore } from "../storage/types.js";
+import { nextStateFile, removeDatabase } from "../storage/files.js";
 import type { ReplicaMaintenance } from "./types.js";
-import type { WorkObserver } from "./workers.js";
+import type { LogRunner, StateFacts, StateRunner, WorkObserver } from "./workers.js";
 
 export interface MaintenanceOptions {
-  readonly state: State;
-  readonly log: LogStore;
+  readonly state: StateRunner;
+  readonly log: LogRunner;
   readonly clock: Clock;
-  readonly logger: Logger;
   readonly dataDir: string;
   readonly limits: { readonly compactionSleepMs: number };
-  readonly onFatal: (error: unknown) => void;
+  /**
+   * Resolves when nothing is being applied and nothing will be, nor another state file put in place, until the returned
+   * function is called. Rejects with a WireError when that cannot be had now.
+   */
+  readonly pauseApply: () => Promise<() => void>;
   readonly observer: WorkObserver | undefined;
 }
 
-const snapshotName = /^snapshot-\d+\.db\.tmp$/;
+/** A copy of the state, in a file that whoever asked for it deletes. */
+export interface ExportedState {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly facts: StateFacts;
+}
+
+const snapshotName = /^snapshot-\d+\.db\.tmp(-journal|-wal|-shm)?$/;
 
 export class Maintenance implements ReplicaMaintenance {
   private readonly options: MaintenanceOptions;
-  private compacting: Promise<void> = Promise.resolve();
-  private active = false;
+  /** Called when the member ends, for calls whose report may never come. */
+  private readonly stops = new Set<() => void>();
+  private readonly awaitingCompaction = new Set<() => void>();
+  private compacting = false;
+  /** A compact revision was applied since the last step began. */
   private again = false;
+  private defragmenting: Promise<void> = Promise.resolve();
   private closed = false;
   private snapshotNumber = 0;
 
@@ -45,70 +56,107 @@ export class Maintenance implements ReplicaMaintenance {
   /** A compact revision was applied: delete what lies below it, one bounded step at a time. */
   compactionStarted(): void {
     this.again = true;
-    if (this.active || this.closed) return;
-    this.active = true;
-    this.compacting = this.compact();
+    if (this.compacting || this.closed) return;
+    this.compacting = true;
+    this.compactStep();
   }
 
   async compactionFinished(): Promise<void> {
-    await this.compacting;
     if (this.closed) throw new WireError(status.Stopped);
+    if (!this.compacting) return;
+    await this.reported<void>((done) => this.awaitingCompaction.add(() => done()));
   }
 
-  async defragment(): Promise<void> {
-    const startedMs = this.options.clock.monotonicMs();
-    this.attempt(() => defragState(this.options.state, this.options.log, this.options.dataDir));
-    this.options.observer?.defragmented(this.options.clock.monotonicMs() - startedMs);
+  defragment(): Promise<void> {
+    const turn = this.defragmenting.then(() => this.defragmentNow());
+    this.defragmenting = turn.catch(() => undefined);
+    return turn;
   }
 
-  async exportSnapshot(): Promise<{ readonly path: string; readonly sizeBytes: number }> {
+  async exportSnapshot(): Promise<ExportedState> {
     this.snapshotNumber += 1;
     const path = join(this.options.dataDir, `snapshot-${this.snapshotNumber}.db.tmp`);
     const startedMs = this.options.clock.monotonicMs();
-    this.attempt(() => this.options.state.exportTo(path));
+    const facts = await this.exportTo(path);
     this.options.observer?.exported(this.options.clock.monotonicMs() - startedMs);
-    const { size } = await stat(path);
-    return { path, sizeBytes: size };
+    return { path, sizeBytes: facts.sizeBytes, facts };
   }
 
-  async close(): Promise<void> {
+  /** Rejects every call that waits. What the runners were asked for ends with them; copies go at the next start. */
+  close(): void {
     this.closed = true;
-    await this.compacting;
-    this.removeSnapshots();
+    for (const stop of this.stops) stop();
+    this.stops.clear();
   }
 
-  /** A copy that could not be written leaves everything as it was; any other failure ends the member. */
-  private attempt(work: () => void): void {
+  private async defragmentNow(): Promise<void> {
+    if (this.closed) throw new WireError(status.Stopped);
+    const { clock, observer, pauseApply } = this.options;
+    const startedMs = clock.monotonicMs();
+    const resume = await pauseApply();
     try {
-      work();
-    } catch (error) {
-      if (error instanceof ExportFailed) throw new WireError({ code: Code.UNAVAILABLE, message: error.message });
-      this.options.onFatal(error);
-      throw new WireError(status.Stopped, { cause: error });
+      await this.rewrite();
+    } finally {
+      resume();
     }
+    // The new file has the compaction's cursor of the moment when it was copied.
+    this.compactionStarted();
+    observer?.defragmented(clock.monotonicMs() - startedMs);
   }
 
-  /** Copies that nobody reads any more: their readers ended with the process, or end now. */
+  /** The log's pointer decides which of the two files counts after a crash. */
+  private async rewrite(): Promise<void> {
+    const { state, log, dataDir } = this.options;
+    const next = nextStateFile(state.file);
+    const path = join(dataDir, next);
+    // What an earlier attempt may have left: no pointer names it.
+    removeDatabase(path);
+    await this.exportTo(path);
+    await this.reported<void>((done) => log.switchStateFile(next, () => done()));
+    await this.reported<void>((done) => state.open(next, () => done()));
+  }
+
+  private async exportTo(path: string): Promise<StateFacts> {
+    const result = await this.reported<StateFacts | ExportFailed>((done) => this.options.state.exportTo(path, done));
+    if (result instanceof ExportFailed) throw new WireError({ code: Code.UNAVAILABLE, message: result.message });
+    return result;
+  }
+
+  /** Waits for a runner's report, and not beyond the end of the member: after a failure no report comes. */
+  private reported<T>(ask: (done: (value: T) => void) => void): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const stop = (): void => reject(new WireError(status.Stopped));
+      if (this.closed) {
+        stop();
+        return;
+      }
+      this.stops.add(stop);
+      ask((value) => {
+        this.stops.delete(stop);
+        resolve(value);
+      });
+    });
+  }
+
+  /** Copies that nobody reads any more: their readers ended with the process. */
   private removeSnapshots(): void {
     const { dataDir } = this.options;
     for (const name of readdirSync(dataDir)) if (snapshotName.test(name)) rmSync(join(dataDir, name), { force: true });
   }
 
-  private async compact(): Promise<void> {
-    try {
-      while (!this.closed && this.step()) await this.sleep(this.options.limits.compactionSleepMs);
-    } catch (error) {
-      this.options.onFatal(error);
-    }
-    this.active = false;
-  }
-
-  private step(): boolean {
+  private compactStep(): void {
     this.again = false;
-    return this.options.state.compactStep() || this.again;
-  }
-
-  private sleep(delayMs: number): Promise<void> {
-    return new Promise((resolve) => this.options.clock.after(delayMs, resolve));
+    this.options.state.compactStep((more) => {
+      if (this.closed) return;
+      if (more || this.again) {
+        this.options.clock.after(this.options.limits.compactionSleepMs, () => {
+          if (!this.closed) this.compactStep();
+        });
+        return;
+      }
+      this.compacting = false;
+      for (const done of this.awaitingCompaction) done();
+      this.awaitingCompaction.clear();
+    });
   }
 }
