@@ -1,14 +1,15 @@
 /** What a state file says of itself: which cluster it belongs to, how far it has applied, and who is a member. */
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import type { Member, StateReader } from "../state/types.js";
+import { membershipOf } from "../state/members.js";
+import type { StateReader } from "../state/types.js";
 import { StorageFailure, StorageRefused } from "../storage/failure.js";
 import { StateStore } from "../storage/state-store.js";
 import type { StateFacts } from "./workers.js";
 
 /** The facts of a state that is open. `sizeBytes` is that of its file. */
 export function factsOf(
-  reader: Pick<StateReader, "appliedIndex" | "appliedTerm" | "revision" | "members">,
+  reader: Pick<StateReader, "appliedIndex" | "appliedTerm" | "revision" | "membership">,
   clusterId: bigint,
   sizeBytes: number,
 ): StateFacts {
@@ -17,15 +18,8 @@ export function factsOf(
     appliedIndex: reader.appliedIndex(),
     appliedTerm: reader.appliedTerm(),
     revision: reader.revision(),
-    membership: membershipOf(reader.members()),
+    membership: reader.membership(),
     sizeBytes,
-  };
-}
-
-function membershipOf(members: readonly Member[]): StateFacts["membership"] {
-  return {
-    voters: members.filter(({ learner }) => !learner).map(({ id }) => id),
-    learners: members.filter(({ learner }) => learner).map(({ id }) => id),
   };
 }
 
