@@ -2,6 +2,7 @@
 
 import { openSync, readFileSync, writeSync } from "node:fs";
 import type { LogConfig, LogOutput, ServerConfig } from "./config/config.js";
+import { type DevConfig, memberEnvironment } from "./config/dev.js";
 import { parseConfig } from "./config/parse-config.js";
 import { InvariantError } from "./invariant.js";
 import { createLogger, type Logger } from "./runtime/logger.js";
@@ -16,11 +17,12 @@ export interface World {
   readonly stderr: Output;
   exitCode?: number | string | null | undefined;
   exit(code: number): void;
-  on(
-    event: "SIGTERM" | "SIGINT" | "uncaughtException" | "unhandledRejection",
-    listener: (reason: unknown) => void,
-  ): void;
+  on(event: WorldEvent, listener: (reason: unknown) => void): void;
+  /** Speaks to the process that started this one, if that opened a channel. */
+  send?(message: string): unknown;
 }
+
+type WorldEvent = "SIGTERM" | "SIGINT" | "disconnect" | "uncaughtException" | "unhandledRejection";
 
 interface Output {
   write(text: string): unknown;
@@ -32,7 +34,14 @@ export interface Program {
     readonly config: ServerConfig;
     readonly logger: Logger;
     readonly onFatal: (error: unknown) => void;
-  }): Promise<{ close(): Promise<void> }>;
+    readonly signal: AbortSignal;
+  }): Promise<StartedServer>;
+}
+
+interface StartedServer {
+  /** Resolves when the cluster has removed this member. */
+  readonly removed: Promise<void>;
+  close(): Promise<void>;
 }
 
 /** A member that cannot trust its memory or disk any more. Source: design.md 3.1. */
@@ -56,6 +65,9 @@ export async function main(world: World, load: () => Promise<Program> = loadServ
       return;
     case "error":
       refuse(world, parsed.message, parsed.exitCode);
+      return;
+    case "dev":
+      await develop(world, parsed.dev);
       return;
     case "config": {
       const logger = openLogger(world, parsed.config.log);
@@ -119,35 +131,90 @@ async function runMember(world: World, { config, logger, load }: Start): Promise
   // What nobody caught is a bug, and after a bug nothing in memory can be trusted.
   world.on("uncaughtException", onFatal);
   world.on("unhandledRejection", onFatal);
-  const told = untilTold(world, logger);
+  const signal = untilTold(world, ({ name }) => logger.info("received a signal", { signal: name }));
   logger.info("starting litecd", { version: litecdVersion, name: config.name, "data-dir": config.dataDir });
   try {
     const program = await load();
-    const server = await program.startServer({ config, logger, onFatal });
-    await told;
+    const server = await program.startServer({ config, logger, onFatal, signal });
+    world.send?.("ready");
+    const why = await Promise.race([aborted(signal), server.removed.then(() => "removed" as const)]);
+    if (why === "removed") warnOfRemoval(logger, config);
     await server.close();
   } catch (error) {
-    logger.error("the member ends with an error", { error: explain(error) });
-    world.exit(exitCodeOf(error));
-    return;
+    // A start that was called off is no failure.
+    if (!signal.aborted || error !== signal.reason) {
+      if (isRemoval(error)) warnOfRemoval(logger, config);
+      else logger.error("the member ends with an error", { error: explain(error) });
+      world.exit(exitCodeOf(error));
+      return;
+    }
   }
   logger.info("the member has ended");
   world.exit(0);
 }
 
-/** Resolves at the first signal. The second ends the process at once. */
-function untilTold(world: World, logger: Logger): Promise<void> {
+/** Members of a development cluster: see dev/run.ts. */
+async function develop(world: World, config: DevConfig): Promise<void> {
+  const { runDev } = await import("./dev/run.js");
+  const [command = "", ...args] = world.argv.slice(0, 2);
+  const signal = untilTold(world, () => undefined);
+  try {
+    await runDev({
+      config,
+      program: { command, args, env: memberEnvironment(world.env) },
+      say: (text) => void world.stdout.write(text),
+      report: (line) => void world.stderr.write(`${line}\n`),
+      told: aborted(signal).then(() => undefined),
+    });
+    world.exit(signal.aborted ? 0 : exitFailed);
+  } catch (error) {
+    world.stderr.write(`litecd: ${explain(error)}\n`);
+    world.exit(exitFailed);
+  }
+}
+
+interface Signal {
+  readonly name: "SIGTERM" | "SIGINT";
+  readonly number: number;
+}
+
+const signals: readonly Signal[] = [
+  { name: "SIGTERM", number: 15 },
+  { name: "SIGINT", number: 2 },
+];
+
+/**
+ * Aborts at the first signal, or when the process that holds the other end of a channel to this one is gone: a member of a
+ * development cluster does not outlive it. The second signal ends the process at once.
+ */
+function untilTold(world: World, onSignal: (signal: Signal) => void): AbortSignal {
+  const told = new AbortController();
+  for (const signal of signals) {
+    world.on(signal.name, () => {
+      onSignal(signal);
+      if (told.signal.aborted) world.exit(128 + signal.number);
+      else told.abort();
+    });
+  }
+  world.on("disconnect", () => told.abort());
+  return told.signal;
+}
+
+function aborted(signal: AbortSignal): Promise<"told"> {
   return new Promise((resolve) => {
-    let signals = 0;
-    const signalled = (signal: "SIGTERM" | "SIGINT", number: number): void => {
-      signals += 1;
-      logger.info("received a signal", { signal });
-      if (signals === 1) resolve();
-      else world.exit(128 + number);
-    };
-    world.on("SIGTERM", () => signalled("SIGTERM", 15));
-    world.on("SIGINT", () => signalled("SIGINT", 2));
+    if (signal.aborted) resolve("told");
+    else signal.addEventListener("abort", () => resolve("told"), { once: true });
   });
+}
+
+/** With etcd's words, because people look for them. */
+function warnOfRemoval(logger: Logger, { dataDir }: ServerConfig): void {
+  logger.warn("server error", { error: "the member has been permanently removed from the cluster" });
+  logger.warn("data-dir used by this member must be removed", { "data-dir": dataDir });
+}
+
+function isRemoval(error: unknown): boolean {
+  return (error as { reason?: unknown }).reason === "memberRemoved";
 }
 
 /** Storage failures and broken invariants say by their name or code that this is no ordinary failure. */

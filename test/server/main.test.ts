@@ -62,9 +62,14 @@ class FakeWorld implements World {
 
 type StartOptions = Parameters<Program["startServer"]>[0];
 
-/** A server that does what the test says. */
-function program(startServer: (options: StartOptions) => Promise<{ close(): Promise<void> }>): () => Promise<Program> {
-  return async () => ({ startServer });
+type Started = Awaited<ReturnType<Program["startServer"]>>;
+const never = new Promise<void>(() => undefined);
+
+/** A server that does what the test says; nobody removes it unless the test does. */
+function program(
+  startServer: (options: StartOptions) => Promise<Pick<Started, "close"> & Partial<Started>>,
+): () => Promise<Program> {
+  return async () => ({ startServer: async (options) => ({ removed: never, ...(await startServer(options)) }) });
 }
 
 const neverStarted = program(async () => {
@@ -182,6 +187,55 @@ describe("a member", () => {
     );
     await running;
     expect(events).toEqual(["started", "closed"]);
+  });
+
+  it("calls off a start that waits, and ends with code 0", async () => {
+    const world = new FakeWorld("");
+    const running = main(
+      world,
+      program(
+        ({ signal }) =>
+          new Promise((_resolve, reject) => {
+            signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+            world.emit("SIGTERM");
+          }),
+      ),
+    );
+    await running;
+    expect(world.exits).toEqual([0]);
+    expect(world.log.filter(({ level }) => level === "error")).toEqual([]);
+  });
+
+  it("says that it serves, and ends, when it has a channel to who started it", async () => {
+    const said: string[] = [];
+    const world = Object.assign(new FakeWorld(""), { send: (message: string) => said.push(message) });
+    let closed = 0;
+    const running = main(
+      world,
+      program(async () => ({ close: async () => void (closed += 1) })),
+    );
+    await expect.poll(() => said).toEqual(["ready"]);
+    world.emit("disconnect");
+    await running;
+    expect([closed, world.exits]).toEqual([1, [0]]);
+  });
+
+  it.each(["while it runs", "before"])("ends with code 0 and etcd's words when it was removed %s", async (when) => {
+    const world = new FakeWorld("--data-dir d");
+    let closed = 0;
+    await main(
+      world,
+      program(async () => {
+        if (when === "before") throw Object.assign(new Error("gone"), { reason: "memberRemoved", exitCode: 0 });
+        return { removed: Promise.resolve(), close: async () => void (closed += 1) };
+      }),
+    );
+    expect([closed, world.exits]).toEqual([when === "before" ? 0 : 1, [0]]);
+    expect(world.line("server error")).toMatchObject({
+      level: "warn",
+      error: "the member has been permanently removed from the cluster",
+    });
+    expect(world.line("data-dir used by this member must be removed")).toMatchObject({ "data-dir": "d" });
   });
 
   it("ends at once on the second signal", async () => {

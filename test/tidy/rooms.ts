@@ -17,6 +17,8 @@ const raftChange = "src/server/raft/change.ts";
 
 /** Files of src/server/ itself: the faces, and what builds every room and plugs them together. They see all of the server. */
 const compositionRoot = [
+  "assemble.ts",
+  "bootstrap.ts",
   "front-door.ts",
   "index.ts",
   "main.ts",
@@ -35,6 +37,7 @@ export const rooms: readonly Room[] = [
   { prefix: invariant, mayImport: [] },
   { prefix: runtime, mayImport: [] },
   { prefix: "src/server/config/", mayImport: [runtime] },
+  { prefix: "src/server/dev/", mayImport: ["src/server/config/"] },
   { prefix: "src/server/raft/", mayImport: [invariant] },
   { prefix: "src/server/storage/", mayImport: [invariant, raftTypes] },
   { prefix: "src/server/state/", mayImport: [invariant, raftTypes, raftChange, "src/server/storage/", "proto/"] },

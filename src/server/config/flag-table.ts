@@ -1,7 +1,7 @@
 /** etcd's flags, one row each: type, default, whether it has an effect here, meaning. Source: spec/server.md 13.2. */
 
 import { featureGates } from "./feature-gates.js";
-import { choice, duration, type Flag, integer, list, text, toggle, urls } from "./flag.js";
+import { choice, duration, type Flag, integer, list, optionalCount, text, toggle, urls } from "./flag.js";
 
 const member = {
   name: text("default", "now", "Name of this member, as --initial-cluster uses it."),
@@ -150,6 +150,16 @@ const unsafe = {
   "unsafe-no-fsync": toggle(false, "now", "Do not wait for the disk. Loses data when the power fails."),
 } as const;
 
+const development = {
+  dev: optionalCount("Start a cluster of so many members on this machine instead, 1 if no number follows.", {
+    min: 1,
+    max: 9,
+  }),
+  "dev-port": integer(0, "now", "First of the ports of --dev, two a member, one after the other; 0 takes free ones.", {
+    max: 65_518,
+  }),
+} as const;
+
 const general = {
   "config-file": text("", "now", "Read everything from this file instead (YAML or JSON)."),
 } as const;
@@ -164,6 +174,7 @@ export const flagSections = {
   Logging: logging,
   Upkeep: upkeep,
   "Unsafe, for recovery and experiments": unsafe,
+  "Development (litecd's own)": development,
   General: general,
 } as const;
 
@@ -177,6 +188,7 @@ export const flags = {
   ...logging,
   ...upkeep,
   ...unsafe,
+  ...development,
   ...general,
 } as const satisfies Readonly<Record<string, Flag<unknown>>>;
 

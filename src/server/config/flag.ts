@@ -9,6 +9,8 @@ export type Effect = "now" | "later" | "never";
 export interface Flag<Value> {
   /** Word for the type of value in the help text; undefined for switches, which need none. */
   readonly argument: string | undefined;
+  /** The text that the flag has when it stands alone, if it may: only a number that follows it is then its value. */
+  readonly bareText?: string;
   /** The default as one would write it on the command line. */
   readonly defaultText: string;
   readonly effect: Effect;
@@ -71,6 +73,13 @@ export function integer(initial: number, effect: Effect, meaning: string, bounds
   const parse = (word: string): number => check(/^[+-]?(\d+|0[xX][0-9a-fA-F]+)$/.test(word) ? Number(word) : NaN);
   const fromFile = (value: unknown): number => check(typeof value === "number" ? value : NaN);
   return { argument: "number", defaultText: String(initial), effect, meaning, parse, fromFile };
+}
+
+/** A whole number within bounds that need not be given: undefined without the flag, 1 if it stands alone. */
+export function optionalCount(meaning: string, bounds: Required<Bounds>): Flag<number | undefined> {
+  const count = integer(1, "now", meaning, bounds);
+  const parse = (word: string): number | undefined => (word === "" ? undefined : count.parse(word));
+  return { ...count, argument: "number", bareText: "1", defaultText: "", parse };
 }
 
 /** A length of time in milliseconds; text is written as in Go (`1h30m`, `250ms`), file values are nanoseconds. */

@@ -25,14 +25,20 @@ export function helpText(): string {
 
 const usage = `Usage: litecd [flags]
 
-Starts a member that speaks etcd's API. Each flag can also be set in the environment (--data-dir as
-ETCD_DATA_DIR) or, all of them together, in a file named by --config-file.
+Starts a member that speaks etcd's API, or with --dev 3 a whole cluster for development. Each flag can
+also be set in the environment (--data-dir as ETCD_DATA_DIR) or, all of them together, in a file named by
+--config-file.
 `;
 
 function describeFlag([name, flag]: readonly [string, Flag<unknown>]): string {
-  const head = flag.argument === undefined ? `--${name}[=false]` : `--${name} <${flag.argument}>`;
+  const head = `--${name}${argumentNote(flag)}`;
   const initial = flag.defaultText === "" ? "" : ` Default: ${flag.defaultText}`;
   return `  ${head}\n    ${flag.meaning}${initial}${effectNote(flag)}\n`;
+}
+
+function argumentNote({ argument, bareText }: Flag<unknown>): string {
+  if (argument === undefined) return "[=false]";
+  return bareText === undefined ? ` <${argument}>` : ` [<${argument}>]`;
 }
 
 function effectNote(flag: Flag<unknown>): string {

@@ -2,6 +2,7 @@
 
 import { buildConfig, cautions } from "./build.js";
 import type { ConfigWarning, ServerConfig } from "./config.js";
+import { type DevConfig, devConfig } from "./dev.js";
 import { helpText, versionText } from "./help.js";
 import { ConfigError, Settings } from "./settings.js";
 import {
@@ -23,6 +24,7 @@ export interface ConfigSources {
 
 export type ParsedConfig =
   | { readonly kind: "config"; readonly config: ServerConfig; readonly warnings: readonly ConfigWarning[] }
+  | { readonly kind: "dev"; readonly dev: DevConfig }
   | { readonly kind: "help" | "version"; readonly text: string }
   | { readonly kind: "error"; readonly exitCode: 1 | 2; readonly message: string };
 
@@ -62,6 +64,8 @@ function parse({ argv, env, readFile }: ConfigSources): ParsedConfig {
 function fromFlags(env: Environment, settings: Settings): ParsedConfig {
   const unknown = readEnvironment(env, settings);
   const config = buildConfig(settings);
+  const dev = devConfig(settings);
+  if (dev !== undefined) return { kind: "dev", dev };
   return { kind: "config", config, warnings: [...unknown, ...warningsOfEffect(settings), ...cautions(config)] };
 }
 

@@ -35,12 +35,19 @@ export function isSwitch(target: Target): boolean {
   return target.kind === "gate" || flags[target.flag].argument === undefined;
 }
 
+/** A flag of the command line, without dashes. */
+export interface CommandWord {
+  readonly name: string;
+  readonly value: string;
+}
+
 const gateSwitch = toggle(false, "later", "");
 
 /** Values that were set; the rest are defaults. */
 export class Settings {
   private readonly given = new Map<FlagName, unknown>();
   private readonly spellings = new Map<FlagName, string>();
+  private readonly words: CommandWord[] = [];
 
   /** Sets from text. Throws {@link BadValue}, or {@link ConfigError} when a flag is set under two spellings. */
   setText(target: Target, text: string): void {
@@ -56,6 +63,16 @@ export class Settings {
 
   isSet(flag: FlagName): boolean {
     return this.given.has(flag);
+  }
+
+  /** Remembers what stood on the command line, for {@link commandWords}. */
+  keepWord(word: CommandWord): void {
+    this.words.push(word);
+  }
+
+  /** The flags of the command line in their order, with their values as they were written. */
+  commandWords(): readonly CommandWord[] {
+    return this.words;
   }
 
   /** Flags that were set, as they were spelled. */

@@ -2,8 +2,9 @@
 
 import { createRequire } from "node:module";
 import type { ConfigWarning } from "./config.js";
+import type { Flag } from "./flag.js";
 import { flags, ignoredFlags } from "./flag-table.js";
-import { ConfigError, isSwitch, naming, type Settings, targetOf } from "./settings.js";
+import { ConfigError, isSwitch, naming, type Settings, type Target, targetOf } from "./settings.js";
 
 /** What the command line asks for. */
 export type Request = "start" | "help" | "version";
@@ -42,9 +43,17 @@ interface Argument {
 function setArgument({ name, text }: Argument, rest: string[], settings: Settings): void {
   const target = targetOf(name);
   if (target === undefined) throw new ConfigError(`there is no flag --${name} (litecd --help lists them all)`, 2);
-  const value = text ?? (isSwitch(target) ? "true" : rest.shift());
+  const value = text ?? textWithout(target, rest);
   if (value === undefined) throw new ConfigError(`--${name} needs a value`, 2);
   naming(`--${name}=${value}:`, 2, () => settings.setText(target, value));
+  settings.keepWord({ name, value });
+}
+
+/** What a flag says that came without `=`. */
+function textWithout(target: Target, rest: string[]): string | undefined {
+  if (isSwitch(target)) return "true";
+  const bareText = target.kind === "flag" ? (flags[target.flag] as Flag<unknown>).bareText : undefined;
+  return bareText === undefined || /^\d+$/.test(rest[0] ?? "") ? rest.shift() : bareText;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -105,7 +114,7 @@ const peerSecurity: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Flags that a file cannot set. */
-const flagOnly: ReadonlySet<string> = new Set(["client-crl-file", "peer-crl-file", "config-file"]);
+const flagOnly: ReadonlySet<string> = new Set(["client-crl-file", "peer-crl-file", "config-file", "dev", "dev-port"]);
 
 /** Sets what a config file (YAML, and so JSON) holds; keys it does not know are passed over, as etcd does. */
 export function readConfigFile(content: string, settings: Settings): void {

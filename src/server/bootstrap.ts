@@ -1,0 +1,145 @@
+/**
+ * How a member without data begins: it founds a cluster with others that do the same, or joins one that runs. Asks the other
+ * members where etcd asks them (spec/server.md 13.4); what the answers mean is decided in config/bootstrap.ts.
+ */
+import { existsSync, readdirSync } from "node:fs";
+import type { Answer, Question } from "../../proto/gen/internal/peer.js";
+import {
+  bootstrapProblem,
+  type ClusterView,
+  foundingProblem,
+  joiningIdentity,
+  otherPeerUrls,
+} from "./config/bootstrap.js";
+import type { ServerConfig } from "./config/config.js";
+import { clusterIdOf, memberIdOf } from "./config/identity.js";
+import type { Clock } from "./runtime/clock.js";
+import type { Logger } from "./runtime/logger.js";
+import { serverVersion } from "./runtime/version.js";
+import type { Member as MemberRecord } from "./state/types.js";
+import type { Bootstrap } from "./storage/types.js";
+
+/** Asks whoever listens at a peer URL. Rejects if there is no answer within `timeoutMs`. */
+export type AskStranger = (
+  peerUrl: string,
+  question: Question,
+  options: { readonly timeoutMs: number },
+) => Promise<Answer>;
+
+export interface BootstrapOptions {
+  readonly config: ServerConfig;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly ask: AskStranger;
+}
+
+/** A member's beginning, and the members that its state begins with (none for a joiner). */
+export interface Beginning {
+  readonly bootstrap: Bootstrap;
+  readonly members: readonly MemberRecord[];
+}
+
+/** The flags let this member neither found a cluster nor join one, or the cluster does not let it. */
+export class BootstrapRefused extends Error {
+  override readonly name = "BootstrapRefused";
+  readonly reason = "bootstrap";
+}
+
+/** A founder asks only whether it has been there before; a joiner needs the answer. */
+const founderAskMs = 1000;
+const joinerAskMs = 5000;
+
+/** A member with data knows who it is: the flags about the cluster count for nothing. */
+export function hasData(memberDir: string): boolean {
+  return existsSync(memberDir) && readdirSync(memberDir).length > 0;
+}
+
+/** What a member without data writes before anything else. Throws BootstrapRefused. */
+export async function beginning(options: BootstrapOptions): Promise<Beginning> {
+  const problem = bootstrapProblem(options.config);
+  if (problem !== undefined) throw new BootstrapRefused(problem);
+  switch (options.config.initialClusterState) {
+    case "new":
+      return found(options);
+    case "existing":
+      return join(options);
+  }
+}
+
+/** Every founder writes the same; who of them is up does not matter. */
+async function found(options: BootstrapOptions): Promise<Beginning> {
+  const { config, clock } = options;
+  for await (const view of views(options, founderAskMs)) {
+    const problem = foundingProblem(config, view);
+    if (problem !== undefined) throw new BootstrapRefused(problem);
+  }
+  const members = foundersOf(config);
+  return {
+    members,
+    bootstrap: {
+      kind: "found",
+      identity: {
+        clusterId: clusterIdOf(config.initialCluster, config.initialClusterToken),
+        memberId: memberIdOf(config.initialAdvertisePeerUrls, config.initialClusterToken),
+      },
+      membership: { voters: members.map(({ id }) => id), learners: [] },
+      createdSeconds: nowSeconds(clock),
+    },
+  };
+}
+
+/** One member that knows of the newcomer is enough: another may not have heard of it yet. */
+async function join(options: BootstrapOptions): Promise<Beginning> {
+  let problem = "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs";
+  for await (const view of views(options, joinerAskMs)) {
+    const identity = joiningIdentity(options.config, view, serverVersion);
+    if (typeof identity !== "string") {
+      const createdSeconds = nowSeconds(options.clock);
+      return {
+        members: [],
+        bootstrap: { kind: "join", identity, membership: { voters: [], learners: [] }, createdSeconds },
+      };
+    }
+    problem = identity;
+  }
+  throw new BootstrapRefused(problem);
+}
+
+/** The cluster as the others see it, in the order of their answers; who does not answer is left out. */
+async function* views({ config, logger, ask }: BootstrapOptions, timeoutMs: number): AsyncGenerator<ClusterView> {
+  const question: Question = { kind: { $case: "clusterView", value: {} } };
+  const asked = new Map(
+    otherPeerUrls(config).map((url) => [
+      url,
+      ask(url, question, { timeoutMs }).then(
+        (answer) => ({ url, answer, error: undefined }),
+        (error: unknown) => ({ url, answer: undefined, error }),
+      ),
+    ]),
+  );
+  while (asked.size > 0) {
+    const { url, answer, error } = await Promise.race(asked.values());
+    asked.delete(url);
+    if (answer?.kind?.$case === "clusterView") yield answer.kind.value;
+    else logger.info("failed to get the cluster's members", { "peer-url": url, error: describe(answer, error) });
+  }
+}
+
+function describe(answer: Answer | undefined, error: unknown): string {
+  if (answer?.kind?.$case === "failure") return answer.kind.value.message;
+  return error instanceof Error ? error.message : "an answer to another question";
+}
+
+function foundersOf({ initialCluster, initialClusterToken }: ServerConfig): readonly MemberRecord[] {
+  return initialCluster.map(({ peerUrls }) => ({
+    id: memberIdOf(peerUrls, initialClusterToken),
+    name: "",
+    peerUrls,
+    clientUrls: [],
+    learner: false,
+  }));
+}
+
+function nowSeconds(clock: Clock): number {
+  return Math.floor(clock.wallMs() / 1000);
+}
