@@ -33,10 +33,16 @@ export interface BootstrapOptions {
   readonly ask: AskStranger;
 }
 
-/** A member's beginning, and the members that its state begins with (none for a joiner). */
+/** What a member without data writes before anything else. */
 export interface Beginning {
   readonly bootstrap: Bootstrap;
-  readonly members: readonly MemberRecord[];
+  /** Whom a joiner talks to until it has heard of the members; none for a founder. */
+  readonly firstPeers: readonly FirstPeer[];
+}
+
+export interface FirstPeer {
+  readonly id: bigint;
+  readonly peerUrls: readonly string[];
 }
 
 /** The flags let this member neither found a cluster nor join one, or the cluster does not let it. */
@@ -54,7 +60,7 @@ export function hasData(memberDir: string): boolean {
   return existsSync(memberDir) && readdirSync(memberDir).length > 0;
 }
 
-/** What a member without data writes before anything else. Throws BootstrapRefused. */
+/** How a member without data begins. Throws BootstrapRefused. */
 export async function beginning(options: BootstrapOptions): Promise<Beginning> {
   const problem = bootstrapProblem(options.config);
   if (problem !== undefined) throw new BootstrapRefused(problem);
@@ -73,16 +79,17 @@ async function found(options: BootstrapOptions): Promise<Beginning> {
     const problem = foundingProblem(config, view);
     if (problem !== undefined) throw new BootstrapRefused(problem);
   }
-  const members = foundersOf(config);
+  const founders = foundersOf(config);
   return {
-    members,
+    firstPeers: [],
     bootstrap: {
       kind: "found",
       identity: {
         clusterId: clusterIdOf(config.initialCluster, config.initialClusterToken),
         memberId: memberIdOf(config.initialAdvertisePeerUrls, config.initialClusterToken),
       },
-      membership: { voters: members.map(({ id }) => id), learners: [] },
+      membership: { voters: founders.map(({ id }) => id), learners: [] },
+      founders,
       createdSeconds: nowSeconds(clock),
     },
   };
@@ -95,14 +102,20 @@ async function join(options: BootstrapOptions): Promise<Beginning> {
     const identity = joiningIdentity(options.config, view, serverVersion);
     if (typeof identity !== "string") {
       const createdSeconds = nowSeconds(options.clock);
-      return {
-        members: [],
-        bootstrap: { kind: "join", identity, membership: { voters: [], learners: [] }, createdSeconds },
-      };
+      const bootstrap: Bootstrap = { kind: "join", identity, membership: { voters: [], learners: [] }, createdSeconds };
+      return { bootstrap, firstPeers: view.members.filter(({ id }) => id !== identity.memberId) };
     }
     problem = identity;
   }
   throw new BootstrapRefused(problem);
+}
+
+/** Whom a member talks to that has joined, and ended before it had heard of any other. */
+export async function firstPeersOf(options: BootstrapOptions, memberId: bigint): Promise<readonly FirstPeer[]> {
+  for await (const { members } of views(options, joinerAskMs)) {
+    if (members.some(({ id }) => id === memberId)) return members.filter(({ id }) => id !== memberId);
+  }
+  return [];
 }
 
 /** The cluster as the others see it, in the order of their answers; who does not answer is left out. */

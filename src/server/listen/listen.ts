@@ -16,6 +16,8 @@ export interface ListenRequest {
 }
 
 export interface ListenOptions {
+  /** Connections are let in to the system's queue at once, but nobody serves them before {@link Listeners.serve}. */
+  readonly hold?: true;
   /** How long a connection may stay silent before its first bytes. 5 min by default, as etcd's HTTP. */
   readonly firstBytesTimeoutMs?: number;
 }
@@ -23,6 +25,8 @@ export interface ListenOptions {
 export interface Listeners {
   /** In the order of the requests, with the ports that were chosen where the request said 0. */
   readonly urls: readonly string[];
+  /** Serves the connections that were held, and those to come. */
+  serve(): void;
   /**
    * Accepts no more, waits until the connections are gone and cuts those left after `drainMs`. Whoever took a
    * connection ends it; connections that nobody took yet are cut at once.
@@ -42,7 +46,7 @@ export async function openListeners(
   const ports: Port[] = [];
   try {
     for (const request of requests) {
-      const port = new Port(request, timeoutMs);
+      const port = new Port(request, timeoutMs, options.hold === true ? "held" : "serving");
       ports.push(port);
       await port.open();
     }
@@ -52,6 +56,7 @@ export async function openListeners(
   }
   return {
     urls: ports.map((port) => port.url),
+    serve: () => ports.forEach((port) => port.serve()),
     close: async (drainMs) => {
       await Promise.all(ports.map((port) => port.close(drainMs)));
     },
@@ -65,10 +70,12 @@ class Port {
   private readonly server: Server;
   private readonly undecided = new Set<Socket>();
   private readonly connections = new Set<Socket>();
+  private state: "held" | "serving";
 
-  constructor(request: ListenRequest, timeoutMs: number) {
+  constructor(request: ListenRequest, timeoutMs: number, state: "held" | "serving") {
     this.request = request;
     this.timeoutMs = timeoutMs;
+    this.state = state;
     const keepAlive = { keepAlive: true, keepAliveInitialDelay: tcpKeepaliveMs };
     this.server = createServer({ noDelay: true, ...keepAlive }, (socket) => this.accept(socket));
   }
@@ -89,6 +96,11 @@ class Port {
     });
   }
 
+  serve(): void {
+    this.state = "serving";
+    for (const socket of this.undecided) this.take(socket);
+  }
+
   async close(drainMs: number): Promise<void> {
     if (!this.server.listening) return;
     const gone = new Promise<void>((resolve) => void this.server.close(() => resolve()));
@@ -107,6 +119,12 @@ class Port {
       this.connections.delete(socket);
       this.undecided.delete(socket);
     });
+    if (this.state === "serving") this.take(socket);
+    // A client that goes away is noticed when its connection is read.
+    else socket.once("error", () => socket.destroy());
+  }
+
+  private take(socket: Socket): void {
     detectProtocol(socket, this.timeoutMs, (protocol) => {
       this.undecided.delete(socket);
       const taker = this.request[protocol];

@@ -238,3 +238,32 @@ describe("the plan of a client-facing server", () => {
     ]);
   });
 });
+
+describe("connections that are held", () => {
+  it("wait until they are served, and speak whatever they began with", async () => {
+    const listeners = await openListeners([{ url: "http://127.0.0.1:0", http1, http2 }], { hold: true });
+    opened.push(listeners);
+    const port = portOf(listeners);
+    const answers: string[] = [];
+    const early = [ask1({ port }), ask2({ port })].map(async (answer) => answers.push(await answer));
+    const sockets = [connect(port, "127.0.0.1"), connect(port, "127.0.0.1")];
+    await Promise.all(sockets.map((socket) => once(socket, "connect")));
+    sockets[0]?.resetAndDestroy(); // goes away while it waits
+    expect(answers).toEqual([]);
+    listeners.serve();
+    await Promise.all(early);
+    expect(answers.toSorted()).toEqual(["one", "two"]);
+    expect(await ask1({ port })).toBe("one");
+    sockets[1]?.destroy();
+  });
+
+  it("are cut by closing", async () => {
+    const listeners = await openListeners([{ url: "http://127.0.0.1:0", http1 }], { hold: true });
+    const socket = connect(portOf(listeners), "127.0.0.1");
+    socket.on("error", () => undefined);
+    await once(socket, "connect");
+    const closed = new Promise((resolve) => socket.resume().once("close", resolve));
+    await listeners.close(60_000);
+    await closed;
+  });
+});

@@ -42,10 +42,12 @@ const echo: SomeServices = {
   },
 };
 
+function rangeBytes(serializable: boolean): Buffer {
+  return frame(RangeRequest.encode(RangeRequest.fromPartial({ key: Buffer.from("k"), serializable })).finish());
+}
+
 describe("a learner", () => {
   const refused = "9 etcdserver: rpc not supported for learner";
-  const rangeBytes = (serializable: boolean): Buffer =>
-    frame(RangeRequest.encode(RangeRequest.fromPartial({ key: Buffer.from("k"), serializable })).finish());
   const empty = frame(new Uint8Array());
   const all: SomeServices = {
     ...echo,
