@@ -3,18 +3,23 @@
  * of its own, so a run repeats from its events. What a driver must do with the effects is in spec 2.3 and types.ts.
  */
 import { InvariantError } from "../invariant.js";
+import { compact } from "./commit.js";
 import { campaign, forgetLeader } from "./election.js";
 import { checkPeers, checkRestored, EventTrace, StepCheck } from "./invariants.js";
+import type { IndexRange } from "./log.js";
 import { onMessage } from "./messages.js";
 import type { ProgressState } from "./progress.js";
-import { onPropose } from "./proposals.js";
+import { isChangePending, onPropose, onProposeChange } from "./proposals.js";
 import { flushReads, onRead } from "./reads.js";
 import { advanceCommit, onPeerUnreachable, sendAppends } from "./replication.js";
+import { askForSnapshots, onSnapshotReceived, onSnapshotSent } from "./snapshots.js";
 import { RaftState } from "./state.js";
 import { onTick } from "./tick.js";
+import { flushTransfer, mostCaughtUp, onTransfer } from "./transfer.js";
 import type {
   Append,
   Effects,
+  Entry,
   HardState,
   MemberId,
   Membership,
@@ -24,6 +29,7 @@ import type {
   RestoredState,
   Role,
   RoleChange,
+  SnapshotMeta,
 } from "./types.js";
 
 /** What a leader knows of one peer; for status and metrics. */
@@ -31,7 +37,10 @@ export interface PeerStatus {
   readonly state: ProgressState;
   readonly match: number;
   readonly next: number;
+  /** Heard from since the last check of the quorum. */
   readonly active: boolean;
+  /** Ticks since it was last heard, or since it became a peer of this leader. */
+  readonly lastActiveTicks: number;
 }
 
 const APPENDS_INFLIGHT_MAX = 1;
@@ -48,6 +57,7 @@ export class RaftCore {
   /** Promises to ourselves (our own vote), by the append they wait for. */
   readonly #toSelf = new Map<number, readonly Message[]>();
   #reported: RoleChange;
+  #reportedMembership: Membership;
 
   /** Throws InvariantError if what the disk holds does not fit together. */
   constructor(config: RaftConfig, restored: RestoredState) {
@@ -58,6 +68,7 @@ export class RaftCore {
     this.#savedTerm = this.#state.term;
     this.#savedVote = this.#state.vote;
     this.#reported = { role: this.role, term: this.term, leader: this.leader };
+    this.#reportedMembership = restored.membership;
   }
 
   /** Takes one event. Nothing happens in the world until {@link take}. Throws InvariantError, which ends the member. */
@@ -89,6 +100,7 @@ export class RaftCore {
   get leader(): MemberId | undefined {
     return this.#state.leader;
   }
+  /** The committed configuration. */
   get membership(): Membership {
     return this.#state.membership;
   }
@@ -117,44 +129,74 @@ export class RaftCore {
   termAt(index: number): number | undefined {
     return this.#state.log.term(index);
   }
+  /** The entries of a range, which must be in the log: firstIndex <= from, to <= lastIndex. */
+  entries(range: IndexRange): readonly Entry[] {
+    return this.#state.log.slice(range, Number.POSITIVE_INFINITY);
+  }
   /** Leader: how far a peer is; undefined for strangers and on other members. */
   peer(id: MemberId): PeerStatus | undefined {
     const peer = this.role === "leader" ? this.#state.peers.get(id) : undefined;
-    return peer && { state: peer.state, match: peer.match, next: peer.next, active: peer.active };
+    if (peer === undefined) return undefined;
+    const { state, match, next, active, heardAtTick } = peer;
+    return { state, match, next, active, lastActiveTicks: this.#state.tickCount - heardAtTick };
+  }
+  /** A membership change would be refused now because an earlier one, or what a new leader found, is not applied. */
+  get changePending(): boolean {
+    return isChangePending(this.#state);
+  }
+  /** Leadership is being handed over: nothing is appended. */
+  get transferring(): boolean {
+    return this.#state.transfer !== undefined || this.#state.farewell !== undefined;
+  }
+  /** Whom a `transfer` in progress hands over to. */
+  get transferTarget(): MemberId | undefined {
+    return this.#state.transfer?.to;
+  }
+  /** Leader: the active voter with the longest log, who would be the best next leader. */
+  get heir(): MemberId | undefined {
+    const state = this.#state;
+    if (state.role !== "leader") return undefined;
+    return mostCaughtUp(
+      state,
+      state.membership.voters.filter((voter) => state.peers.get(voter)?.active),
+    );
+  }
+  /** Snapshots that were received and are not durable yet, oldest first. The file of any other is not needed. */
+  get installs(): readonly SnapshotMeta[] {
+    return this.#state.log.installs;
   }
 
   #dispatch(event: RaftEvent): void {
     const state = this.#state;
     switch (event.kind) {
       case "tick":
-        onTick(state);
-        return;
+        return onTick(state);
       case "message":
-        onMessage(state, event.message);
-        return;
+        return onMessage(state, event.message);
       case "campaign":
-        campaign(state);
-        return;
+        return campaign(state);
       case "propose":
-        onPropose(state, event.requestId, event.data);
-        return;
+        return onPropose(state, event.requestId, event.data);
+      case "proposeChange":
+        return onProposeChange(state, event);
       case "read":
-        onRead(state, event.requestId);
-        return;
+        return onRead(state, event.requestId);
       case "durable":
-        this.#onDurable(event.appendId);
-        return;
+        return this.#onDurable(event.appendId);
       case "applied":
-        state.log.appliedTo(event.index);
-        return;
+        return state.log.appliedTo(event.index);
       case "compact":
-        state.log.compact(event.index);
-        return;
+        return compact(state, event.index);
+      case "transfer":
+        return onTransfer(state, event.to);
+      case "snapshotSent":
+        return onSnapshotSent(state, event.peer, event.ok);
+      case "snapshotReceived":
+        return onSnapshotReceived(state, event);
       case "peerUnreachable":
-        onPeerUnreachable(state, event.peer);
-        return;
+        return onPeerUnreachable(state, event.peer);
       case "leaderUnreachable":
-        forgetLeader(state);
+        return forgetLeader(state);
     }
   }
 
@@ -173,7 +215,9 @@ export class RaftCore {
     const state = this.#state;
     if (state.role === "leader") {
       sendAppends(state);
+      askForSnapshots(state);
       checkPeers(state);
+      flushTransfer(state);
     }
     flushReads(state);
     const append = this.#takeAppend();
@@ -182,10 +226,12 @@ export class RaftCore {
     const reads = state.outbox.takeReads();
     const rejected = state.outbox.takeRejected();
     const role = this.#takeRole();
-    if (append === undefined && apply === undefined && role === undefined) {
-      if (send.length + reads.length + rejected.length === 0) return undefined;
+    const needSnapshot = state.outbox.takeNeedSnapshot();
+    const membership = this.#takeMembership();
+    if (append === undefined && apply === undefined && role === undefined && membership === undefined) {
+      if (send.length + reads.length + rejected.length + needSnapshot.length === 0) return undefined;
     }
-    return { send, append, apply, reads, rejected, role, needSnapshot: [], membership: undefined };
+    return { send, append, apply, reads, rejected, role, needSnapshot, membership };
   }
 
   /** The next write, unless enough are under way: then what comes meanwhile joins the one after. */
@@ -207,21 +253,30 @@ export class RaftCore {
     const { log, outbox } = this.#state;
     this.#appendCount += 1;
     const id = this.#appendCount;
-    const { truncateFrom, entries, compactTo } = log.beginWrite(id);
-    const promises = outbox.takePromises();
+    const { truncateFrom, entries, compactTo, install } = log.beginWrite(id);
+    const promises = install === undefined ? outbox.takePromises() : outbox.takeInstallPromises();
     const toSelf = promises.filter((message) => message.to === this.#state.id);
     if (toSelf.length > 0) this.#toSelf.set(id, toSelf);
     const sendAfter = toSelf.length > 0 ? promises.filter((message) => message.to !== this.#state.id) : promises;
-    const hardState = hardStateMoved || entries.length > 0 ? this.#hardState() : undefined;
-    const compact = compactTo === undefined ? undefined : { to: compactTo, membership: this.membership };
-    return { id, hardState, truncateFrom, entries, compact, install: undefined, sendAfter };
+    const wanted = hardStateMoved || entries.length > 0 || install !== undefined;
+    // What was appended after a snapshot is not on disk with it, however much of it is committed.
+    const hardState = wanted ? this.#hardState(install?.index ?? this.commitIndex) : undefined;
+    const compacted = compactTo === undefined ? undefined : { to: compactTo, membership: this.#state.base };
+    return { id, hardState, truncateFrom, entries, compact: compacted, install, sendAfter };
   }
 
   /** Entries never reach the disk without the commit index known at that moment (spec 1.1, 1.15). */
-  #hardState(): HardState {
+  #hardState(commit: number): HardState {
     this.#savedTerm = this.term;
     this.#savedVote = this.#state.vote;
-    return { term: this.#savedTerm, vote: this.#savedVote, commit: this.commitIndex };
+    return { term: this.#savedTerm, vote: this.#savedVote, commit };
+  }
+
+  #takeMembership(): Membership | undefined {
+    const { membership } = this.#state;
+    if (membership === this.#reportedMembership) return undefined;
+    this.#reportedMembership = membership;
+    return membership;
   }
 
   #takeRole(): RoleChange | undefined {

@@ -7,15 +7,27 @@ import type { MemberId, Message } from "./types.js";
 type VoteRequest = Extract<Message, { kind: "preVote" | "vote" }>;
 type VoteReply = Extract<Message, { kind: "preVoteReply" | "voteReply" }>;
 
-/** Stands for election. A learner does not, and a leader has no need to. */
+/** Stands for election. Only a voter does, and a leader has no need to. */
 export function campaign(state: RaftState): void {
-  if (state.role === "leader") return;
-  if (!state.isVoter) {
-    state.electionElapsed = 0;
-    return;
-  }
+  if (state.role === "leader" || !mayStand(state)) return;
   if (state.config.preVote) askForPreVotes(state);
-  else askForVotes(state);
+  else askForVotes(state, { forced: false });
+}
+
+/** Stands at once because the leader asked for it: nobody needs to be polled, and no voter holds on to that leader. */
+export function standNow(state: RaftState): void {
+  askForVotes(state, { forced: true });
+}
+
+/** Nothing was heard for too long: stand, or at least stop waiting for that leader. */
+export function onElectionTimeout(state: RaftState): void {
+  if (mayStand(state)) campaign(state);
+  else becomeFollower(state, state.term, undefined);
+}
+
+/** A learner or a removed member does not stand, nor does one whose state is being replaced. */
+export function mayStand(state: RaftState): boolean {
+  return state.isVoter && !state.log.installing;
 }
 
 /** Forgets a leader whose process is gone, so that pre-votes are granted at once. Spec 1.5. */
@@ -68,7 +80,7 @@ function isAwaited(state: RaftState, reply: VoteReply): boolean {
 function decide(state: RaftState): void {
   switch (tally(state.membership.voters, state.votes)) {
     case "won":
-      if (state.role === "preCandidate") askForVotes(state);
+      if (state.role === "preCandidate") askForVotes(state, { forced: false });
       else becomeLeader(state);
       return;
     case "lost":
@@ -94,12 +106,12 @@ function askForPreVotes(state: RaftState): void {
  * Requests wait for the disk like the own vote does. A candidate that lost its term or its last entries in a crash could
  * stand again in the same term, and a late vote for its first, longer log would then elect the shorter one.
  */
-function askForVotes(state: RaftState): void {
+function askForVotes(state: RaftState, { forced }: { readonly forced: boolean }): void {
   becomeCandidate(state);
   const { id: from, term, log } = state;
   const { lastIndex, lastTerm } = log;
   state.outbox.promise({ kind: "voteReply", from, to: from, term, granted: true });
-  for (const to of others(state)) state.outbox.promise({ kind: "vote", from, to, term, lastIndex, lastTerm, forced: false });
+  for (const to of others(state)) state.outbox.promise({ kind: "vote", from, to, term, lastIndex, lastTerm, forced });
 }
 
 function others(state: RaftState): readonly MemberId[] {

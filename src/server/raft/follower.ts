@@ -1,5 +1,6 @@
 /** The follower's side of replication: appends and heartbeats of the leader. Thesis 3.5. */
 import { invariant } from "../invariant.js";
+import { commitTo } from "./commit.js";
 import { becomeFollower } from "./roles.js";
 import type { RaftState } from "./state.js";
 import type { MemberId, Message } from "./types.js";
@@ -13,13 +14,13 @@ export function onAppend(state: RaftState, request: AppendRequest): void {
   const { previousIndex, previousTerm, entries } = request;
   if (previousIndex < log.commit) {
     // Old news: all of it that matters is committed here.
-    reply(state, request.from, { index: log.commit });
-  } else if (log.term(previousIndex) === previousTerm) {
+    acceptThrough(state, request.from, log.commit);
+  } else if (log.term(previousIndex) === previousTerm && isConfigured(state)) {
     log.merge(entries);
     const last = previousIndex + entries.length;
     // Only what this message covers is known to be the leader's.
-    log.commitTo(Math.min(request.commit, last));
-    reply(state, request.from, { index: last });
+    commitTo(state, Math.min(request.commit, last));
+    acceptThrough(state, request.from, last);
   } else {
     reply(state, request.from, { index: previousIndex, rejectedTerm: previousTerm });
   }
@@ -28,7 +29,7 @@ export function onAppend(state: RaftState, request: AppendRequest): void {
 export function onHeartbeat(state: RaftState, heartbeat: Heartbeat): void {
   follow(state, heartbeat.from);
   // A leader never names more than we acknowledged; commitTo stops a member that lost what it had promised to keep.
-  state.log.commitTo(heartbeat.commit);
+  commitTo(state, heartbeat.commit);
   state.outbox.send({
     kind: "heartbeatReply",
     from: state.id,
@@ -43,17 +44,27 @@ export function onHeartbeat(state: RaftState, heartbeat: Heartbeat): void {
  * is the only way in which it can learn that the term has moved on. Spec 1.4.
  */
 export function answerStaleLeader(state: RaftState, to: MemberId): void {
-  reply(state, to, { index: 0 });
+  acceptThrough(state, to, 0);
 }
 
-/** Whoever appends or sends heartbeats in our term has won it. */
-function follow(state: RaftState, leader: MemberId): void {
+/** Promises the leader that our log is its own through `index`. */
+export function acceptThrough(state: RaftState, to: MemberId, index: number): void {
+  reply(state, to, { index });
+}
+
+/** Whoever appends, sends heartbeats or a snapshot in our term has won it. */
+export function follow(state: RaftState, leader: MemberId): void {
   invariant(state.role !== "leader", "two leaders in one term", { term: state.term, leader });
   if (state.role === "follower" && state.leader === leader) {
     state.electionElapsed = 0;
     return;
   }
   becomeFollower(state, state.term, leader);
+}
+
+/** A member that joins knows no configuration until a snapshot brings one; entries alone would be of no use to it. */
+function isConfigured(state: RaftState): boolean {
+  return state.membership.voters.length > 0;
 }
 
 /**

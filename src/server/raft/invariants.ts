@@ -16,6 +16,7 @@ export class StepCheck {
     this.check(state);
   }
 
+  /** I3, I14, I15, I17, I20, I24 and I28, I27; and that role, term, vote and leader agree. */
   check(state: RaftState): void {
     const { log, role, leader, id } = state;
     const sound =
@@ -25,7 +26,10 @@ export class StepCheck {
       log.commit <= log.lastIndex &&
       log.stable <= log.lastIndex &&
       log.applied <= Math.min(log.commit, log.stable) &&
+      (log.applied >= log.firstIndex - 1 || log.installing) &&
+      !log.changesOverlap &&
       (role === "leader") === (leader === id) &&
+      (role !== "leader" || state.isVoter || state.farewell !== undefined) &&
       (role === "leader" || role === "follower" || leader === undefined) &&
       (role === "preCandidate" || role === "follower" || state.vote === id);
     if (!sound) fail(state, this.#term, this.#commit);
@@ -76,6 +80,9 @@ function fail(state: RaftState, oldTerm: number, oldCommit: number): never {
     firstIndex,
     lastIndex,
     lastTerm,
+    lastChange: log.lastChange,
+    voters: state.membership.voters,
+    learners: state.membership.learners,
   });
 }
 
@@ -130,6 +137,7 @@ function fill(slot: TraceSlot, event: RaftEvent): void {
       fillMessage(slot, event.message);
       return;
     case "propose":
+    case "proposeChange":
       slot.index = event.requestId;
       slot.size = event.data.length;
       return;
@@ -145,6 +153,18 @@ function fill(slot: TraceSlot, event: RaftEvent): void {
       return;
     case "peerUnreachable":
       slot.from = event.peer;
+      return;
+    case "transfer":
+      slot.from = event.to;
+      return;
+    case "snapshotSent":
+      slot.kind = event.ok ? "snapshotSent" : "snapshotSent(failed)";
+      slot.from = event.peer;
+      return;
+    case "snapshotReceived":
+      slot.from = event.from;
+      slot.term = event.term;
+      slot.index = event.snapshot.index;
       return;
     case "tick":
     case "campaign":
@@ -182,5 +202,7 @@ function fillMessage(slot: TraceSlot, message: Extract<RaftEvent, { kind: "messa
     case "proposeForward":
     case "proposeRejected":
       slot.index = message.requestId;
+      return;
+    case "timeoutNow":
   }
 }

@@ -1,14 +1,17 @@
 /**
  * The tail of the log that is kept in memory, and how far it is written, committed and applied.
- * firstIndex - 1 <= applied <= min(commit, stable), commit <= lastIndex, stable <= lastIndex.
+ * firstIndex - 1 <= applied <= min(commit, stable), commit <= lastIndex, stable <= lastIndex; while a snapshot is being
+ * installed, applied is still that of the old state and lies below firstIndex - 1.
  */
 import { InvariantError, invariant } from "../invariant.js";
-import type { Apply, Entry, RaftLimits, RestoredState } from "./types.js";
+import type { Apply, Entry, RaftLimits, RestoredState, SnapshotMeta } from "./types.js";
 
 /** A write on its way to disk. `upTo` is the last index of the log *as it is now* that is durable with it. */
 interface Write {
   readonly id: number;
   upTo: number;
+  /** The snapshot that replaces log and state with this write. */
+  readonly install: SnapshotMeta | undefined;
 }
 
 /** What the next durable write must do to the log on disk. */
@@ -16,6 +19,8 @@ export interface LogWrite {
   readonly truncateFrom: number | undefined;
   readonly entries: readonly Entry[];
   readonly compactTo: number | undefined;
+  /** Replace the log by this snapshot; then the rest is empty. */
+  readonly install: SnapshotMeta | undefined;
 }
 
 /** An inclusive range of indexes. */
@@ -42,6 +47,13 @@ export class RaftLog {
   #truncateFrom: number | undefined;
   #compactTo: number | undefined;
   readonly #writes: Write[] = [];
+  /** Indexes of the membership changes in the log. */
+  readonly #changes: number[] = [];
+  /** A snapshot that was not handed to the disk yet. */
+  #install: SnapshotMeta | undefined;
+  #installsInflight = 0;
+  /** What is being applied goes into a state that a snapshot has replaced by now. */
+  #overtaken = false;
 
   constructor(restored: RestoredState) {
     this.#firstIndex = restored.firstIndex;
@@ -79,6 +91,30 @@ export class RaftLog {
   }
   get writesInflight(): number {
     return this.#writes.length;
+  }
+  /** A snapshot takes the place of log and state, and is not durable yet: nothing is applied meanwhile. */
+  get installing(): boolean {
+    return this.#install !== undefined || this.#installsInflight > 0;
+  }
+  /** The snapshots that are still to be installed, in order. */
+  get installs(): readonly SnapshotMeta[] {
+    const installs = this.#writes.flatMap(({ install }) => (install === undefined ? [] : [install]));
+    return this.#install === undefined ? installs : [...installs, this.#install];
+  }
+  /** Index of the newest membership change in the log, committed or not; 0 if there is none. */
+  get lastChange(): number {
+    return this.#changes.at(-1) ?? 0;
+  }
+  /** Whether two membership changes are above the commit index, which must never be (spec 1.15, I24 and I28). */
+  get changesOverlap(): boolean {
+    return (this.#changes.at(-2) ?? 0) > this.#commit;
+  }
+
+  /** The membership changes in (after, through], oldest first. */
+  changes(after: number, through: number): readonly Entry[] {
+    if (this.lastChange <= after) return noEntries;
+    const indexes = this.#changes.filter((index) => index > after && index <= through);
+    return indexes.map((index) => this.#entries[index - this.#firstIndex] as Entry);
   }
 
   /** Term of the entry at `index`; undefined if it is compacted or not there yet. */
@@ -120,6 +156,7 @@ export class RaftLog {
     this.#must(entry.term >= this.lastTerm, "terms in the log go backwards", entry.index);
     this.#bytesThrough.push(this.#bytesAt(this.lastIndex) + entry.data.length);
     this.#entries.push(entry);
+    if (entry.kind === "change") this.#changes.push(entry.index);
   }
 
   /** Follower: takes over the leader's entries, replacing what differs. They follow an entry known to match. */
@@ -145,22 +182,33 @@ export class RaftLog {
 
   /** Whether the log on disk differs from the log as it is now, apart from writes in flight. */
   get dirty(): boolean {
-    return this.#unwritten <= this.lastIndex || this.#truncateFrom !== undefined || this.#compactTo !== undefined;
+    if (this.#truncateFrom !== undefined || this.#compactTo !== undefined) return true;
+    return this.#install !== undefined || this.#unwritten <= this.lastIndex;
   }
 
   /** Hands what is not written yet to write `id`; {@link completeWrite} must follow in the same order. */
   beginWrite(id: number): LogWrite {
+    if (this.#install !== undefined) return this.#beginInstall(id, this.#install);
     const lastIndex = this.lastIndex;
     const write: LogWrite = {
       truncateFrom: this.#truncateFrom,
       entries: this.#unwritten <= lastIndex ? this.#entries.slice(this.#unwritten - this.#firstIndex) : noEntries,
       compactTo: this.#compactTo,
+      install: undefined,
     };
     this.#unwritten = lastIndex + 1;
     this.#truncateFrom = undefined;
     this.#compactTo = undefined;
-    this.#writes.push({ id, upTo: lastIndex });
+    this.#writes.push({ id, upTo: lastIndex, install: undefined });
     return write;
+  }
+
+  /** A snapshot is a write of its own; what was appended after it comes with the next. */
+  #beginInstall(id: number, install: SnapshotMeta): LogWrite {
+    this.#install = undefined;
+    this.#installsInflight += 1;
+    this.#writes.push({ id, upTo: install.index, install });
+    return { truncateFrom: undefined, entries: noEntries, compactTo: undefined, install };
   }
 
   /** Write `id` is durable. Writes end in the order they began. */
@@ -168,11 +216,15 @@ export class RaftLog {
     const write = this.#writes.shift();
     invariant(write?.id === id, "a write became durable out of order", { id, expected: write?.id });
     if (write.upTo > this.#stable) this.#stable = write.upTo;
+    if (write.install === undefined) return;
+    this.#installsInflight -= 1;
+    this.#applied = write.install.index;
+    this.#overtaken = this.#applying !== undefined;
   }
 
   /** The next entries for the state machine: committed, durable here, one range at a time. */
   nextApply(limits: RaftLimits): Apply | undefined {
-    if (this.#applying !== undefined) return undefined;
+    if (this.#applying !== undefined || this.installing) return undefined;
     const from = this.#applied + 1;
     const to = Math.min(this.#commit, this.#stable, this.#applied + limits.applyEntriesMax);
     if (to < from) return undefined;
@@ -182,10 +234,35 @@ export class RaftLog {
   }
 
   appliedTo(index: number): void {
-    this.#must(index >= this.#applied, "the applied index went back", index);
     this.#must(index <= (this.#applying ?? this.#applied), "applied what was not handed out", index);
-    this.#applied = index;
-    if (index === this.#applying) this.#applying = undefined;
+    if (!this.#overtaken) {
+      this.#must(index >= this.#applied, "the applied index went back", index);
+      this.#applied = index;
+    }
+    if (index !== this.#applying) return;
+    this.#applying = undefined;
+    this.#overtaken = false;
+  }
+
+  /**
+   * Lets a snapshot of committed entries beyond ours take the place of the whole log. On disk, the old log stays until the
+   * write is durable, so of what is there or on its way only the committed part still counts.
+   */
+  install(snapshot: SnapshotMeta): void {
+    this.#must(snapshot.index > this.#commit, "a snapshot would undo what is committed", snapshot.index);
+    this.#bytesBefore = this.#bytesAt(this.lastIndex);
+    this.#entries.length = 0;
+    this.#bytesThrough.length = 0;
+    this.#changes.length = 0;
+    this.#stable = Math.min(this.#stable, this.#commit);
+    for (const write of this.#writes) write.upTo = Math.min(write.upTo, this.#commit);
+    this.#firstIndex = snapshot.index + 1;
+    this.#previousTerm = snapshot.term;
+    this.#commit = snapshot.index;
+    this.#unwritten = snapshot.index + 1;
+    this.#truncateFrom = undefined;
+    this.#compactTo = undefined;
+    this.#install = snapshot;
   }
 
   /** Forgets entries up to `index` here and, with the next write, on disk. */
@@ -198,6 +275,7 @@ export class RaftLog {
     const count = index - this.#firstIndex + 1;
     this.#entries.splice(0, count);
     this.#bytesThrough.splice(0, count);
+    this.#changes.splice(0, this.#changes.filter((change) => change <= index).length);
     this.#previousTerm = previousTerm;
     this.#firstIndex = index + 1;
     this.#compactTo = index;
@@ -207,6 +285,7 @@ export class RaftLog {
     this.#must(from > this.#commit, "a committed entry would be overwritten", from);
     this.#entries.length = from - this.#firstIndex;
     this.#bytesThrough.length = from - this.#firstIndex;
+    while (this.lastChange >= from) this.#changes.pop();
     if (from < this.#unwritten) {
       this.#unwritten = from;
       this.#truncateFrom = Math.min(from, this.#truncateFrom ?? from);

@@ -6,6 +6,7 @@ import { onReadForward, onReadReply } from "./reads.js";
 import { onAppendReply, onHeartbeatReply } from "./replication.js";
 import { becomeFollower } from "./roles.js";
 import type { RaftState } from "./state.js";
+import { onTimeoutNow } from "./transfer.js";
 import type { Message } from "./types.js";
 
 export function onMessage(state: RaftState, message: Message): void {
@@ -14,7 +15,7 @@ export function onMessage(state: RaftState, message: Message): void {
     answerOlderTerm(state, message);
     return;
   }
-  if (message.term > state.term && !enterNewerTerm(state, message)) return;
+  if (message.term > state.term && (isStrangersAnswer(state, message) || !enterNewerTerm(state, message))) return;
   handle(state, message);
 }
 
@@ -32,13 +33,19 @@ function answerOlderTerm(state: RaftState, message: Message): void {
   }
 }
 
+/** A leader asks nothing of a member that was removed, and its later term shall not end the leadership. */
+function isStrangersAnswer(state: RaftState, { kind, from }: Message): boolean {
+  return state.role === "leader" && (kind === "appendReply" || kind === "heartbeatReply") && !state.peers.has(from);
+}
+
 /** Follows the sender into its term, except into terms that nobody has entered yet. Answers whether to go on. */
 function enterNewerTerm(state: RaftState, message: Message): boolean {
   switch (message.kind) {
     case "preVote":
       return !isSticky(state);
     case "vote":
-      if (isSticky(state)) return false;
+      // The leader itself asked for a forced one.
+      if (isSticky(state) && !message.forced) return false;
       break;
     case "preVoteReply":
       if (message.granted) return true;
@@ -47,6 +54,7 @@ function enterNewerTerm(state: RaftState, message: Message): boolean {
     case "heartbeat":
       becomeFollower(state, message.term, message.from);
       return true;
+    case "timeoutNow":
     case "voteReply":
     case "appendReply":
     case "heartbeatReply":
@@ -64,6 +72,9 @@ function handle(state: RaftState, message: Message): void {
     case "preVote":
     case "vote":
       onVoteRequest(state, message);
+      return;
+    case "timeoutNow":
+      onTimeoutNow(state, message);
       return;
     case "preVoteReply":
     case "voteReply":

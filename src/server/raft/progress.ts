@@ -80,6 +80,15 @@ export class Progress {
   toldCommit = 0;
   /** Highest read round the peer answered. */
   readRound = 0;
+  /** Tick of the leader's life at which the peer was last heard. */
+  heardAtTick = 0;
+  /** Leader that leaves: the first heartbeat round that told the peer to commit the removal. */
+  farewellRound: number | undefined;
+  /** The driver was asked for a snapshot and has not reported yet, whatever became of the peer meanwhile. */
+  sending = false;
+  /** Snapshot: it reached the peer, whose acknowledgement is awaited for so many ticks. */
+  #delivered = false;
+  #awaitedTicks = 0;
   readonly window: InflightWindow;
 
   constructor(next: number, limits: RaftLimits) {
@@ -107,6 +116,37 @@ export class Progress {
     this.nudged = this.match < lastIndex;
   }
 
+  /** The peer was heard, at this tick of the leader's life. */
+  heard(tick: number): void {
+    this.active = true;
+    this.heardAtTick = tick;
+  }
+
+  /** The driver is to be asked for a snapshot. */
+  get needsSnapshot(): boolean {
+    return this.state === "snapshot" && !this.sending && !this.#delivered;
+  }
+
+  /** The driver reports on the snapshot. After a failure the peer is asked again once it answers a heartbeat. */
+  snapshotSent(outcome: "delivered" | "failed"): void {
+    this.sending = false;
+    if (this.state !== "snapshot") return;
+    if (outcome === "delivered") {
+      this.#delivered = true;
+      this.#awaitedTicks = 0;
+    } else {
+      this.probe(this.match + 1);
+      this.probing = true;
+    }
+  }
+
+  /** A peer that got a snapshot and does not acknowledge it may have lost it in a crash: ask where it is. */
+  tick(electionTicks: number): void {
+    if (this.state !== "snapshot" || !this.#delivered) return;
+    this.#awaitedTicks += 1;
+    if (this.#awaitedTicks >= electionTicks) this.probe(this.match + 1);
+  }
+
   sent(lastIndex: number, bytes: number): void {
     this.nudged = false;
     if (this.state === "probe") this.probing = true;
@@ -119,12 +159,16 @@ export class Progress {
   /** An append was accepted through `index`. `firstIndex` is the leader's own. */
   accepted(index: number, firstIndex: number): void {
     const old = index < this.match;
+    const moved = index > this.match;
     this.match = Math.max(this.match, index);
     this.next = Math.max(this.next, index + 1);
     this.window.freeTo(index);
     if (old) return;
     if (this.state === "probe" || (this.state === "snapshot" && this.match >= firstIndex - 1)) {
       this.#enter("replicate", this.match + 1);
+    } else if (this.#delivered && moved) {
+      // It has the snapshot, and what comes next is compacted by now.
+      this.probe(this.match + 1);
     }
   }
 
@@ -155,6 +199,7 @@ export class Progress {
     this.next = next;
     this.probing = false;
     this.nudged = false;
+    this.#delivered = false;
     this.window.clear();
   }
 }

@@ -1,17 +1,20 @@
 /** Proposals: appended by a leader, forwarded by a follower, refused under pressure (spec 1.7, 1.11). */
+import { encodeChange } from "./change.js";
+import { nextMembership } from "./configuration.js";
 import type { RaftState } from "./state.js";
-import type { Message, RejectReason } from "./types.js";
+import type { EntryKind, MembershipChange, Message, RaftEvent, RejectReason } from "./types.js";
 
 const APPLIED_LAG_BYTES_MAX = 32 * 1024 * 1024;
 
 type ProposeForward = Extract<Message, { kind: "proposeForward" }>;
+type ProposeChange = Extract<RaftEvent, { kind: "proposeChange" }>;
 type ProposeRejected = Extract<Message, { kind: "proposeRejected" }>;
 
 /** Takes a proposal of our own client. What is not refused here may or may not commit; the applied entry tells. */
 export function onPropose(state: RaftState, requestId: number, data: Uint8Array): void {
   if (state.role === "leader") {
     const reason = pressure(state, data.length);
-    if (reason === undefined) append(state, data);
+    if (reason === undefined) append(state, "command", data);
     else state.outbox.reject(requestId, reason);
   } else if (state.leader === undefined) {
     state.outbox.reject(requestId, "noLeader");
@@ -23,6 +26,29 @@ export function onPropose(state: RaftState, requestId: number, data: Uint8Array)
   }
 }
 
+/** A membership change, of our own replica, which has made all other checks in this very turn. */
+export function onProposeChange(state: RaftState, { requestId, change, data }: ProposeChange): void {
+  const reason = changeRefusal(state, change) ?? pressure(state, data.length);
+  if (reason === undefined) append(state, "change", encodeChange(change, data));
+  else state.outbox.reject(requestId, reason);
+}
+
+/**
+ * One change at a time (I24). What a new leader found in its log may hold one, and it may know nothing of a majority
+ * elsewhere before its own empty entry is committed (Ongaro's note of 2015): it waits until that one is applied.
+ */
+export function isChangePending(state: RaftState): boolean {
+  const { log } = state;
+  return log.lastChange > log.applied || (state.role === "leader" && state.noopIndex > log.applied);
+}
+
+function changeRefusal(state: RaftState, change: MembershipChange): RejectReason | undefined {
+  if (state.role !== "leader") return "noLeader";
+  if (isLeaving(state)) return "transferring";
+  if (isChangePending(state)) return "changePending";
+  return nextMembership(state.membership, change) === undefined ? "changeInvalid" : undefined;
+}
+
 /**
  * A follower's proposal. Sequences of one member rise, so one that does not is a duplicate or came too late, and a refusal
  * is the whole truth. A member that no longer leads says nothing: it cannot know what it appended in an earlier life.
@@ -32,7 +58,7 @@ export function onProposeForward(state: RaftState, message: ProposeForward): voi
   const { from: to, boot, sequence, requestId, data } = message;
   state.forwarded.set(to, { boot, sequence });
   const reason = pressure(state, data.length);
-  if (reason === undefined) append(state, data);
+  if (reason === undefined) append(state, "command", data);
   else state.outbox.send({ kind: "proposeRejected", from: state.id, to, term: state.term, boot, requestId, reason });
 }
 
@@ -45,12 +71,18 @@ export function onProposeRejected(state: RaftState, message: ProposeRejected): v
   if (message.boot === state.bootCount) state.outbox.reject(message.requestId, message.reason);
 }
 
-function append(state: RaftState, data: Uint8Array): void {
-  state.log.append({ index: state.log.lastIndex + 1, term: state.term, kind: "command", data });
+function append(state: RaftState, kind: EntryKind, data: Uint8Array): void {
+  state.log.append({ index: state.log.lastIndex + 1, term: state.term, kind, data });
+}
+
+/** The next leader needs the whole log before it can be one, so the log does not grow any more. */
+function isLeaving(state: RaftState): boolean {
+  return state.transfer !== undefined || state.farewell !== undefined;
 }
 
 /** Why nothing more may be appended now. With nothing uncommitted, one proposal of any size is let in. */
 function pressure(state: RaftState, bytes: number): RejectReason | undefined {
+  if (isLeaving(state)) return "transferring";
   const { log } = state;
   const { limits } = state.config;
   if (log.commit - log.applied > limits.appliedLagEntriesMax) return "tooManyUnapplied";

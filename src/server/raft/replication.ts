@@ -1,5 +1,6 @@
 /** The leader's side of replication: what it sends, what the answers mean, and what is committed. Thesis 3.5, 3.6. */
 import { invariant } from "../invariant.js";
+import { commitTo } from "./commit.js";
 import type { Progress } from "./progress.js";
 import { quorumReached } from "./quorum.js";
 import { confirmReads } from "./reads.js";
@@ -14,7 +15,7 @@ const noEntries: readonly Entry[] = [];
 export function onAppendReply(state: RaftState, reply: AppendReply): void {
   const peer = state.peers.get(reply.from);
   if (state.role !== "leader" || peer === undefined) return;
-  peer.active = true;
+  peer.heard(state.tickCount);
   if (reply.rejected) {
     const retry = state.log.lastNotNewer({ index: reply.hintIndex, term: reply.hintTerm });
     peer.rejected(reply.index, retry, state.log.firstIndex);
@@ -32,7 +33,7 @@ export function onAppendReply(state: RaftState, reply: AppendReply): void {
 export function onHeartbeatReply(state: RaftState, reply: HeartbeatReply): void {
   const peer = state.peers.get(reply.from);
   if (state.role !== "leader" || peer === undefined) return;
-  peer.active = true;
+  peer.heard(state.tickCount);
   peer.echoed(state.log.lastIndex);
   peer.readRound = Math.max(peer.readRound, reply.readRound);
   confirmReads(state);
@@ -46,17 +47,36 @@ export function onPeerUnreachable(state: RaftState, id: MemberId): void {
 
 /**
  * Commits what a majority holds durably, if it is of our own term: an entry of an older term may be on a majority and
- * still be overwritten, so it only rides along (thesis 3.6.2). Our own disk counts like any other.
+ * still be overwritten, so it only rides along (thesis 3.6.2). Our own disk counts like any other, while we are a voter.
  */
 export function advanceCommit(state: RaftState): void {
   const { log } = state;
-  const reached = state.isAlone ? log.stable : quorumReached(matches(state));
-  if (reached > log.commit && log.term(reached) === state.term) log.commitTo(reached);
+  for (;;) {
+    const { membership } = state;
+    const reached = state.isAlone ? log.stable : quorumReached(matches(state));
+    if (reached <= log.commit || log.term(reached) !== state.term) return;
+    commitTo(state, reached);
+    if (state.membership === membership) return;
+    // With one voter less, what is left may be a majority for more, and for reads that wait.
+    confirmReads(state);
+  }
 }
 
 /** End of a leader's turn: send each peer what it lacks and may take. */
 export function sendAppends(state: RaftState): void {
   for (const [id, peer] of state.peers) sendTo(state, id, peer);
+  if (state.parting.size > 0) sendLast(state);
+}
+
+/** Removed peers get what is left and the commit index, once, so that they can see their removal for themselves. */
+function sendLast(state: RaftState): void {
+  for (const [id, peer] of state.parting) {
+    if (peer.state === "snapshot" || peer.next < state.log.firstIndex) continue;
+    peer.probing = false;
+    peer.window.clear();
+    sendAppend(state, id, peer);
+  }
+  state.parting.clear();
 }
 
 function sendTo(state: RaftState, id: MemberId, peer: Progress): void {

@@ -32,7 +32,8 @@ export function becomeLeader(state: RaftState): void {
   invariant(state.role === "candidate", "only a candidate becomes leader", { role: state.role });
   enterRole(state, "leader", state.id);
   state.resetPeers();
-  state.log.append({ index: state.log.lastIndex + 1, term: state.term, kind: "noop", data: noData });
+  state.noopIndex = state.log.lastIndex + 1;
+  state.log.append({ index: state.noopIndex, term: state.term, kind: "noop", data: noData });
 }
 
 function enterTerm(state: RaftState, term: number): void {
@@ -51,4 +52,7 @@ function enterRole(state: RaftState, role: Role, leader: MemberId | undefined): 
   state.heartbeatElapsed = 0;
   state.electionTimeout = state.drawTimeout();
   state.votes.clear();
+  state.parting.clear();
+  state.transfer = undefined;
+  state.farewell = undefined;
 }

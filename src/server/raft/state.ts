@@ -1,10 +1,26 @@
 /** Everything one member's Raft core remembers between two events; the other files of this room work on it. */
+import { membershipAfter } from "./configuration.js";
 import { RaftLog } from "./log.js";
 import { Outbox } from "./outbox.js";
 import { Prng } from "./prng.js";
 import { Progress } from "./progress.js";
 import { ReadQueue } from "./reads.js";
 import type { MemberId, Membership, RaftConfig, RestoredState, Role } from "./types.js";
+
+/** Leadership on its way to another voter. */
+export interface Transfer {
+  readonly to: MemberId;
+  elapsedTicks: number;
+  /** The target may be told to campaign, as soon as it has the whole log. */
+  due: boolean;
+}
+
+/** A leader that was removed, and stays until a majority of the others knows of it. */
+export interface Farewell {
+  /** The removal's own index. */
+  readonly index: number;
+  elapsedTicks: number;
+}
 
 export class RaftState {
   readonly id: MemberId;
@@ -14,13 +30,19 @@ export class RaftState {
   readonly log: RaftLog;
   readonly outbox = new Outbox();
   readonly reads = new ReadQueue();
-  readonly membership: Membership;
+  /** The configuration as of the entry before the log's first; what goes to disk with a compaction. */
+  base: Membership;
+  #membership: Membership;
+  #isVoter = false;
+  #isAlone = false;
 
   term: number;
   vote: MemberId | undefined;
   role: Role = "follower";
   leader: MemberId | undefined;
 
+  /** All ticks of this life. */
+  tickCount = 0;
   /** Ticks since we last heard from a leader or voted; at a leader, since the last check of the quorum. */
   electionElapsed = 0;
   heartbeatElapsed = 0;
@@ -31,8 +53,14 @@ export class RaftState {
   readonly votes = new Map<MemberId, boolean>();
   /** Leader: every other voter and learner. */
   readonly peers = new Map<MemberId, Progress>();
+  /** Leader: peers that were removed in this turn, and shall hear of it. */
+  readonly parting = new Map<MemberId, Progress>();
   /** Leader: the newest forwarded proposal of each member, so that a duplicate is not appended twice. */
   readonly forwarded = new Map<MemberId, { readonly boot: number; readonly sequence: number }>();
+  /** Leader: index of the empty entry of its term. */
+  noopIndex = 0;
+  transfer: Transfer | undefined;
+  farewell: Farewell | undefined;
 
   /** Follower: proposals forwarded in this boot. */
   forwardCount = 0;
@@ -43,24 +71,42 @@ export class RaftState {
     this.bootCount = restored.bootCount ?? 0;
     this.prng = new Prng(restored.seed);
     this.log = new RaftLog(restored);
-    this.membership = restored.membership;
+    this.base = restored.membership;
+    this.#membership = this.membershipAt(this.log.commit);
+    this.membership = this.#membership;
     this.term = restored.hardState.term;
     this.vote = restored.hardState.vote;
     this.electionTimeout = this.drawTimeout();
   }
 
-  /** Uniform in [E, 2E) ticks. Thesis 3.4. */
-  drawTimeout(): number {
-    return this.config.electionTicks + this.prng.below(this.config.electionTicks);
+  /** The committed configuration: the only one that counts, for elections as for commits. */
+  get membership(): Membership {
+    return this.#membership;
+  }
+  set membership(membership: Membership) {
+    const { voters } = membership;
+    this.#membership = membership;
+    this.#isVoter = voters.includes(this.id);
+    this.#isAlone = this.#isVoter && voters.length === 1;
   }
 
   get isVoter(): boolean {
-    return this.membership.voters.includes(this.id);
+    return this.#isVoter;
   }
 
   /** The only voter: its own disk is the quorum. */
   get isAlone(): boolean {
-    return this.membership.voters.length === 1 && this.membership.voters[0] === this.id;
+    return this.#isAlone;
+  }
+
+  /** The configuration as of a committed entry of the log. */
+  membershipAt(index: number): Membership {
+    return this.log.changes(0, index).reduce(membershipAfter, this.base);
+  }
+
+  /** Uniform in [E, 2E) ticks. Thesis 3.4. */
+  drawTimeout(): number {
+    return this.config.electionTicks + this.prng.below(this.config.electionTicks);
   }
 
   /** An entry of our own term is committed, so the commit index is at least every older leader's. Thesis 6.4. */
@@ -72,8 +118,15 @@ export class RaftState {
   resetPeers(): void {
     this.peers.clear();
     this.forwarded.clear();
-    for (const id of [...this.membership.voters, ...this.membership.learners]) {
-      if (id !== this.id) this.peers.set(id, new Progress(this.log.lastIndex + 1, this.config.limits));
+    const { voters, learners } = this.membership;
+    for (const members of [voters, learners]) {
+      for (const id of members) if (id !== this.id) this.peers.set(id, this.newPeer());
     }
+  }
+
+  newPeer(): Progress {
+    const peer = new Progress(this.log.lastIndex + 1, this.config.limits);
+    peer.heardAtTick = this.tickCount;
+    return peer;
   }
 }

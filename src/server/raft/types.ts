@@ -115,7 +115,12 @@ export type RaftEvent =
   /** A snapshot that `needSnapshot` asked for has reached the peer, or could not be sent. */
   | { readonly kind: "snapshotSent"; readonly peer: MemberId; readonly ok: boolean }
   /** A complete and verified snapshot has come from the leader of `term`. */
-  | { readonly kind: "snapshotReceived"; readonly from: MemberId; readonly term: number; readonly snapshot: SnapshotMeta }
+  | {
+      readonly kind: "snapshotReceived";
+      readonly from: MemberId;
+      readonly term: number;
+      readonly snapshot: SnapshotMeta;
+    }
   /** The append effect with this id is on disk. */
   | { readonly kind: "durable"; readonly appendId: number }
   /** The state machine has applied everything up to this index. */

@@ -7,96 +7,14 @@ import type {
   Append,
   Apply,
   Effects,
-  Entry,
-  HardState,
   MemberId,
   Membership,
   Message,
   RaftConfig,
   RaftEvent,
-  RestoredState,
+  SnapshotMeta,
 } from "../../../src/server/raft/types.js";
-
-/** What a disk holds for sure. */
-export interface DiskImage {
-  hardState: HardState;
-  firstIndex: number;
-  previousTerm: number;
-  entries: readonly Entry[];
-}
-
-/** One log on one disk; `perform` is the log store in ten lines. */
-export function perform(image: DiskImage, append: Append): DiskImage {
-  let { firstIndex, previousTerm } = image;
-  let entries = [...image.entries];
-  if (append.truncateFrom !== undefined) entries = entries.slice(0, append.truncateFrom - firstIndex);
-  for (const entry of append.entries) {
-    if (entry.index !== firstIndex + entries.length) throw new Error(`the disk would have a gap before ${entry.index}`);
-    entries.push(entry);
-  }
-  if (append.compactTo !== undefined && append.compactTo >= firstIndex) {
-    previousTerm = entries[append.compactTo - firstIndex]?.term ?? 0;
-    entries = entries.slice(append.compactTo - firstIndex + 1);
-    firstIndex = append.compactTo + 1;
-  }
-  return { hardState: append.hardState ?? image.hardState, firstIndex, previousTerm, entries };
-}
-
-export function termOnDisk(image: DiskImage, index: number): number | undefined {
-  if (index === image.firstIndex - 1) return image.previousTerm;
-  return image.entries[index - image.firstIndex]?.term;
-}
-
-/** One member: its core while it runs, its disk, and its state machine, a list of applied entries. */
-export class TestMember {
-  readonly config: RaftConfig;
-  readonly membership: Membership;
-  core: RaftCore | undefined;
-  disk: DiskImage = {
-    hardState: { term: 0, vote: undefined, commit: 0 },
-    firstIndex: 1,
-    previousTerm: 0,
-    entries: [],
-  };
-  writes: Append[] = [];
-  applying: Apply | undefined;
-  /** Applied entries; the state file holds the first `stateDurable` of them for sure. */
-  applied: Entry[] = [];
-  stateDurable = 0;
-  bootCount = 0;
-
-  constructor(config: RaftConfig, membership: Membership) {
-    this.config = config;
-    this.membership = membership;
-  }
-
-  get id(): MemberId {
-    return this.config.id;
-  }
-
-  /** Starts from the disk and from the applied state that survived. */
-  start(seed: number): RaftCore {
-    this.bootCount += 1;
-    const restored: RestoredState = {
-      ...this.disk,
-      applied: this.applied.length,
-      membership: this.membership,
-      seed,
-      bootCount: this.bootCount,
-    };
-    this.core = new RaftCore(this.config, restored);
-    return this.core;
-  }
-
-  /** Loses what is not durable, apart from the first `writesKept` writes under way and the first `appliedKept` entries. */
-  crash(kept: { readonly writes: number; readonly applied: number }): void {
-    for (const append of this.writes.slice(0, kept.writes)) this.disk = perform(this.disk, append);
-    this.writes = [];
-    this.applying = undefined;
-    this.applied = this.applied.slice(0, Math.max(this.stateDurable, kept.applied));
-    this.core = undefined;
-  }
-}
+import { type Shared, TestMember } from "./member.js";
 
 /** Sees everything that happens; throws to fail the run. */
 export interface Observer {
@@ -106,17 +24,37 @@ export interface Observer {
   onApply(member: TestMember, apply: Apply): void;
 }
 
+/** A snapshot on its way. */
+export interface TravellingSnapshot {
+  readonly from: MemberId;
+  readonly to: MemberId;
+  /** The sender's term and life when it was asked for the snapshot. */
+  readonly term: number;
+  readonly boot: number;
+  readonly snapshot: SnapshotMeta;
+}
+
 export class TestCluster {
   readonly members = new Map<MemberId, TestMember>();
   /** On their way, oldest first. */
   network: Message[] = [];
+  snapshots: TravellingSnapshot[] = [];
   /** Directed links that carry nothing, as "from>to". */
   readonly cuts = new Set<string>();
   readonly #observers: readonly Partial<Observer>[];
+  readonly shared: Shared;
 
   constructor(configs: readonly RaftConfig[], membership: Membership, observers: readonly Partial<Observer>[] = []) {
     this.#observers = observers;
-    for (const config of configs) this.members.set(config.id, new TestMember(config, membership));
+    this.shared = { founders: membership, files: new Map() };
+    for (const config of configs) this.members.set(config.id, new TestMember(config, membership, this.shared));
+  }
+
+  /** A member that will be told by a snapshot who it is. */
+  join(config: RaftConfig): TestMember {
+    const member = new TestMember(config, { voters: [], learners: [] }, this.shared);
+    this.members.set(config.id, member);
+    return member;
   }
 
   member(id: MemberId): TestMember {
@@ -159,6 +97,7 @@ export class TestCluster {
       member.applying = effects.apply;
     }
     this.network.push(...effects.send);
+    for (const peer of effects.needSnapshot) this.#sendSnapshot(member, peer);
     return effects;
   }
 
@@ -167,7 +106,7 @@ export class TestCluster {
     const member = this.member(id);
     const append = member.writes.shift();
     if (append === undefined) return false;
-    member.disk = perform(member.disk, append);
+    member.perform(append);
     for (const observer of this.#observers) observer.onWrite?.(member, append);
     this.network.push(...append.sendAfter);
     this.step(id, { kind: "durable", appendId: append.id });
@@ -179,8 +118,11 @@ export class TestCluster {
     const { applying } = member;
     if (applying === undefined) return false;
     member.applying = undefined;
-    for (const observer of this.#observers) observer.onApply?.(member, applying);
-    member.applied.push(...applying.entries);
+    // A snapshot that was installed meanwhile holds all of it.
+    if (applying.last > member.applied.length) {
+      for (const observer of this.#observers) observer.onApply?.(member, applying);
+      member.applied.push(...applying.entries);
+    }
     this.step(id, { kind: "applied", index: applying.last });
     return true;
   }
@@ -192,7 +134,17 @@ export class TestCluster {
     this.step(message.to, { kind: "message", message });
   }
 
-  /** Lets messages, writes and applies run until nothing is left to do. Ticks are not part of it. */
+  /** Hands a snapshot to its receiver, unless it is lost, and tells the sender how that went. */
+  deliverSnapshot({ from, to, term, boot, snapshot }: TravellingSnapshot, fate: "arrives" | "lost" = "arrives"): void {
+    const whole = !this.cuts.has(`${from}>${to}`) && this.members.get(to)?.core !== undefined;
+    const ok = whole && fate === "arrives";
+    if (ok) this.step(to, { kind: "snapshotReceived", from, term, snapshot });
+    const sender = this.members.get(from);
+    if (sender?.core !== undefined && sender.bootCount === boot)
+      this.step(from, { kind: "snapshotSent", peer: to, ok });
+  }
+
+  /** Lets messages, snapshots, writes and applies run until nothing is left to do. Ticks are not part of it. */
   settle(options: { readonly frozenDisks?: ReadonlySet<MemberId> } = {}): void {
     for (let round = 0; round < 10_000; round += 1) {
       let moved = false;
@@ -200,11 +152,18 @@ export class TestCluster {
         while (options.frozenDisks?.has(id) !== true && this.completeWrite(id)) moved = true;
         while (this.completeApply(id)) moved = true;
       }
-      const travelling = this.network;
+      const { network, snapshots } = this;
       this.network = [];
-      for (const message of travelling) this.deliver(message);
-      if (!moved && travelling.length === 0) return;
+      this.snapshots = [];
+      for (const message of network) this.deliver(message);
+      for (const snapshot of snapshots) this.deliverSnapshot(snapshot);
+      if (!moved && network.length + snapshots.length === 0) return;
     }
     throw new Error("the cluster does not come to rest");
+  }
+
+  #sendSnapshot(sender: TestMember, to: MemberId): void {
+    const term = sender.core?.term ?? 0;
+    this.snapshots.push({ from: sender.id, to, term, boot: sender.bootCount, snapshot: sender.exportState() });
   }
 }

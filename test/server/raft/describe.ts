@@ -1,6 +1,7 @@
 /** Effects, messages and members in one readable line each, for transcripts. */
-import type { Append, Effects, Entry, Message } from "../../../src/server/raft/types.js";
-import type { TestMember } from "./cluster.js";
+import { decodeChange } from "../../../src/server/raft/change.js";
+import type { Append, Effects, Entry, Membership, Message, SnapshotMeta } from "../../../src/server/raft/types.js";
+import type { TestMember } from "./member.js";
 
 export function describeEffects(member: TestMember, effects: Effects): string[] {
   const { role, append, apply } = effects;
@@ -14,6 +15,9 @@ export function describeEffects(member: TestMember, effects: Effects): string[] 
   if (append !== undefined) for (const message of append.sendAfter) lines.push(`  then ${describeMessage(message)}`);
   if (apply !== undefined) lines.push(`${member.id} applies ${apply.first}..${apply.last}`);
   for (const { requestId, index } of effects.reads) lines.push(`${member.id} may answer read ${requestId} at ${index}`);
+  if (effects.needSnapshot.length > 0)
+    lines.push(`${member.id} must send a snapshot to ${effects.needSnapshot.join()}`);
+  if (effects.membership !== undefined) lines.push(`${member.id} knows ${describeMembership(effects.membership)}`);
   for (const { requestId, reason } of effects.rejected) lines.push(`${member.id} refuses ${requestId}: ${reason}`);
   return lines;
 }
@@ -26,7 +30,9 @@ function describeAppend(append: Append): string {
   }
   if (append.truncateFrom !== undefined) parts.push(`truncate from ${append.truncateFrom}`);
   if (append.entries.length > 0) parts.push(describeEntries(append.entries));
-  if (append.compactTo !== undefined) parts.push(`compact to ${append.compactTo}`);
+  const { compact, install } = append;
+  if (compact !== undefined) parts.push(`compact to ${compact.to} with ${describeMembership(compact.membership)}`);
+  if (install !== undefined) parts.push(`install ${describeSnapshot(install)}`);
   return parts.join(", ");
 }
 
@@ -39,7 +45,29 @@ export function describeEntries(entries: readonly Entry[]): string {
 }
 
 function describeEntry({ index, term, kind, data }: Entry): string {
-  return `${index}@${term} ${kind === "noop" ? "noop" : `"${new TextDecoder().decode(data)}"`}`;
+  return `${index}@${term} ${describeData(kind, data)}`;
+}
+
+function describeData(kind: Entry["kind"], data: Uint8Array): string {
+  switch (kind) {
+    case "noop":
+      return "noop";
+    case "command":
+      return `"${new TextDecoder().decode(data)}"`;
+    case "change": {
+      const { op, member } = decodeChange(data).change;
+      return `${op} ${member}`;
+    }
+  }
+}
+
+export function describeMembership({ voters, learners }: Membership): string {
+  const suffix = learners.length > 0 ? `, learners ${learners.join(" ")}` : "";
+  return voters.length > 0 ? `voters ${voters.join(" ")}${suffix}` : "no members";
+}
+
+export function describeSnapshot({ index, term, membership, file }: SnapshotMeta): string {
+  return `${file} through ${index}@${term} with ${describeMembership(membership)}`;
 }
 
 export function describeMessage(message: Message): string {
@@ -50,7 +78,9 @@ function describeBody(message: Message): string {
   switch (message.kind) {
     case "preVote":
     case "vote":
-      return `, log ends ${message.lastIndex}@${message.lastTerm}`;
+      return `, log ends ${message.lastIndex}@${message.lastTerm}${message.forced ? ", forced" : ""}`;
+    case "timeoutNow":
+      return "";
     case "preVoteReply":
     case "voteReply":
       return message.granted ? ", granted" : ", denied";

@@ -61,8 +61,8 @@ describe("thesis 3.4, elections", () => {
     expect(effects.role).toEqual({ role: "candidate", term: 1, leader: undefined });
     expect(effects.append?.hardState).toEqual({ term: 1, vote: 1n, commit: 0 });
     expect(messages(effects)).toMatchObject([
-      { kind: "vote", to: 2n, term: 1, lastIndex: 0, lastTerm: 0 },
-      { kind: "vote", to: 3n, term: 1, lastIndex: 0, lastTerm: 0 },
+      { kind: "vote", to: 2n, term: 1, lastIndex: 0, lastTerm: 0, forced: false },
+      { kind: "vote", to: 3n, term: 1, lastIndex: 0, lastTerm: 0, forced: false },
     ]);
   });
 
@@ -102,15 +102,15 @@ describe("thesis 3.4, elections", () => {
 
   it("a member votes once in a term, and again for the same candidate if asked again", () => {
     const core = threeMembers();
-    const first = turn(core, from(2n, "vote", { term: 1, lastIndex: 0, lastTerm: 0 }));
+    const first = turn(core, from(2n, "vote", { term: 1, lastIndex: 0, lastTerm: 0, forced: false }));
     expect(messages(first)).toMatchObject([{ kind: "voteReply", to: 2n, granted: true }]);
     core.step(durable(first));
-    expect(messages(turn(core, from(3n, "vote", { term: 1, lastIndex: 9, lastTerm: 1 })))).toMatchObject([
-      { kind: "voteReply", to: 3n, granted: false },
-    ]);
-    expect(messages(turn(core, from(2n, "vote", { term: 1, lastIndex: 0, lastTerm: 0 })))).toMatchObject([
-      { kind: "voteReply", to: 2n, granted: true },
-    ]);
+    expect(messages(turn(core, from(3n, "vote", { term: 1, lastIndex: 9, lastTerm: 1, forced: false })))).toMatchObject(
+      [{ kind: "voteReply", to: 3n, granted: false }],
+    );
+    expect(messages(turn(core, from(2n, "vote", { term: 1, lastIndex: 0, lastTerm: 0, forced: false })))).toMatchObject(
+      [{ kind: "voteReply", to: 2n, granted: true }],
+    );
   });
 
   it("a vote for a member that is no voter counts for nothing, nor does a voter's second answer", () => {
@@ -141,7 +141,7 @@ describe("thesis 3.6.1, who may be elected", () => {
     ["a shorter log that ends in a later term", { lastIndex: 1, lastTerm: 3 }, true],
   ])("%s", (_name, ends, granted) => {
     for (const kind of ["vote", "preVote"] as const) {
-      const effects = turn(threeMembers(log), from(2n, kind, { term: 4, ...ends }));
+      const effects = turn(threeMembers(log), from(2n, kind, { term: 4, forced: false, ...ends }));
       expect(messages(effects)).toMatchObject([{ kind: `${kind}Reply`, granted }]);
     }
   });
@@ -150,7 +150,7 @@ describe("thesis 3.6.1, who may be elected", () => {
 describe("thesis 3.8, what must be durable before it is said", () => {
   it("a granted vote leaves only with the write that holds it", () => {
     const core = threeMembers();
-    const effects = turn(core, from(2n, "vote", { term: 5, lastIndex: 0, lastTerm: 0 }));
+    const effects = turn(core, from(2n, "vote", { term: 5, lastIndex: 0, lastTerm: 0, forced: false }));
     expect(effects.send).toEqual([]);
     expect(effects.append).toMatchObject({
       hardState: { term: 5, vote: 2n, commit: 0 },
@@ -160,7 +160,7 @@ describe("thesis 3.8, what must be durable before it is said", () => {
 
   it("a vote given later in a term that is durable already is written too", () => {
     const core = threeMembers({ hardState: { term: 5, vote: undefined, commit: 0 } });
-    const effects = turn(core, from(2n, "vote", { term: 5, lastIndex: 0, lastTerm: 0 }));
+    const effects = turn(core, from(2n, "vote", { term: 5, lastIndex: 0, lastTerm: 0, forced: false }));
     expect(effects.append?.hardState).toEqual({ term: 5, vote: 2n, commit: 0 });
   });
 
@@ -178,7 +178,7 @@ describe("thesis 3.8, what must be durable before it is said", () => {
   it("a promise of an older term is not kept for later", () => {
     const core = threeMembers();
     // The first write is under way, so the answer to the heartbeat's term waits for the next.
-    turn(core, from(2n, "vote", { term: 1, lastIndex: 0, lastTerm: 0 }));
+    turn(core, from(2n, "vote", { term: 1, lastIndex: 0, lastTerm: 0, forced: false }));
     core.step(from(2n, "append", { term: 1, previousIndex: 0, previousTerm: 0, entries: terms(1), commit: 0 }));
     expect(core.take()?.append).toBeUndefined();
     core.step(from(3n, "append", { term: 2, previousIndex: 0, previousTerm: 0, entries: terms(2), commit: 0 }));
@@ -191,7 +191,7 @@ describe("thesis 3.8, what must be durable before it is said", () => {
 
   it("a restarted member knows its term and vote", () => {
     const core = threeMembers({ hardState: { term: 5, vote: 3n, commit: 0 } });
-    const effects = turn(core, from(2n, "vote", { term: 5, lastIndex: 9, lastTerm: 5 }));
+    const effects = turn(core, from(2n, "vote", { term: 5, lastIndex: 9, lastTerm: 5, forced: false }));
     expect(effects.send).toMatchObject([{ kind: "voteReply", term: 5, granted: false }]);
   });
 });
@@ -210,7 +210,7 @@ describe("thesis 9.6, pre-vote", () => {
 
   it("a grant changes neither term nor vote of the voter, and names the term that was asked for", () => {
     const core = threeMembers({ hardState: { term: 4, vote: 3n, commit: 0 } });
-    const effects = turn(core, from(2n, "preVote", { term: 7, lastIndex: 0, lastTerm: 0 }));
+    const effects = turn(core, from(2n, "preVote", { term: 7, lastIndex: 0, lastTerm: 0, forced: false }));
     expect(effects).toMatchObject({ append: undefined, role: undefined });
     expect(effects.send).toMatchObject([{ kind: "preVoteReply", term: 7, granted: true }]);
     expect(core.term).toBe(4);
@@ -218,14 +218,14 @@ describe("thesis 9.6, pre-vote", () => {
 
   it("several members may be encouraged at once", () => {
     const core = threeMembers();
-    core.step(from(2n, "preVote", { term: 1, lastIndex: 0, lastTerm: 0 }));
-    const effects = turn(core, from(3n, "preVote", { term: 1, lastIndex: 0, lastTerm: 0 }));
+    core.step(from(2n, "preVote", { term: 1, lastIndex: 0, lastTerm: 0, forced: false }));
+    const effects = turn(core, from(3n, "preVote", { term: 1, lastIndex: 0, lastTerm: 0, forced: false }));
     expect(effects.send.map((message) => "granted" in message && message.granted)).toEqual([true, true]);
   });
 
   it("a refusal names the voter's term, so that a member that is behind learns it", () => {
     const core = threeMembers({ hardState: { term: 4, vote: undefined, commit: 0 }, entries: terms(4) });
-    const late = turn(core, from(2n, "preVote", { term: 3, lastIndex: 0, lastTerm: 0 }));
+    const late = turn(core, from(2n, "preVote", { term: 3, lastIndex: 0, lastTerm: 0, forced: false }));
     expect(late.send).toMatchObject([{ kind: "preVoteReply", term: 4, granted: false }]);
 
     const behind = threeMembers({ hardState: { term: 2, vote: undefined, commit: 0 } });
@@ -256,8 +256,8 @@ describe("thesis 4.2.3 and 6.2, a leader that is heard is not deposed, one that 
   it("a follower that hears a leader ignores votes and pre-votes, and does not adopt their term", () => {
     const core = threeMembers();
     turn(core, heard);
-    core.step(from(3n, "vote", { term: 9, lastIndex: 9, lastTerm: 8 }));
-    core.step(from(3n, "preVote", { term: 9, lastIndex: 9, lastTerm: 8 }));
+    core.step(from(3n, "vote", { term: 9, lastIndex: 9, lastTerm: 8, forced: false }));
+    core.step(from(3n, "preVote", { term: 9, lastIndex: 9, lastTerm: 8, forced: false }));
     expect(core).toMatchObject({ term: 1, leader: 2n });
     expect(core.take()?.send ?? []).toEqual([]);
   });
@@ -266,16 +266,16 @@ describe("thesis 4.2.3 and 6.2, a leader that is heard is not deposed, one that 
     const core = threeMembers({ seed: 3 });
     core.step(heard);
     ticks(core, 9);
-    core.step(from(3n, "vote", { term: 9, lastIndex: 9, lastTerm: 8 }));
+    core.step(from(3n, "vote", { term: 9, lastIndex: 9, lastTerm: 8, forced: false }));
     expect(core.term).toBe(1);
     ticks(core, 1);
-    core.step(from(3n, "vote", { term: 9, lastIndex: 9, lastTerm: 8 }));
+    core.step(from(3n, "vote", { term: 9, lastIndex: 9, lastTerm: 8, forced: false }));
     expect(core.term).toBe(9);
   });
 
   it("a leader ignores them as well", () => {
     const core = leading(threeMembers());
-    core.step(from(3n, "vote", { term: 9, lastIndex: 9, lastTerm: 8 }));
+    core.step(from(3n, "vote", { term: 9, lastIndex: 9, lastTerm: 8, forced: false }));
     expect(core).toMatchObject({ role: "leader", term: 1 });
   });
 
@@ -328,7 +328,7 @@ describe("thesis 4.2.1, learners", () => {
   });
 
   it("vote when they are asked, because they may not know yet that they were promoted", () => {
-    const effects = turn(learner(), from(2n, "vote", { term: 1, lastIndex: 0, lastTerm: 0 }));
+    const effects = turn(learner(), from(2n, "vote", { term: 1, lastIndex: 0, lastTerm: 0, forced: false }));
     expect(messages(effects)).toMatchObject([{ kind: "voteReply", granted: true }]);
   });
 });
@@ -337,7 +337,11 @@ describe("notes 1.5, the leader's process is gone", () => {
   it("a follower that is told so forgets its leader and grants pre-votes at once", () => {
     const core = threeMembers({ hardState: { term: 1, vote: 2n, commit: 0 } });
     turn(core, from(2n, "heartbeat", { term: 1, commit: 0, readRound: 0 }));
-    const hint = turn(core, { kind: "leaderUnreachable" }, from(3n, "preVote", { term: 2, lastIndex: 0, lastTerm: 0 }));
+    const hint = turn(
+      core,
+      { kind: "leaderUnreachable" },
+      from(3n, "preVote", { term: 2, lastIndex: 0, lastTerm: 0, forced: false }),
+    );
     expect(hint.role).toEqual({ role: "follower", term: 1, leader: undefined });
     expect(hint.send).toMatchObject([{ kind: "preVoteReply", granted: true }]);
   });

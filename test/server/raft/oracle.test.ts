@@ -1,16 +1,34 @@
 /** The oracle of the random schedules finds what it is there for: each property is broken once, by hand. */
 import { describe, expect, it } from "vitest";
 import type { Append, Effects, Entry } from "../../../src/server/raft/types.js";
-import { TestCluster, type TestMember } from "./cluster.js";
+import { TestCluster } from "./cluster.js";
+import type { TestMember } from "./member.js";
 import { Oracle } from "./oracle.js";
 import { bytes, config, entry, terms } from "./support.js";
 
-const nothing: Effects = { send: [], append: undefined, apply: undefined, reads: [], rejected: [], role: undefined };
+const nothing: Effects = {
+  send: [],
+  append: undefined,
+  apply: undefined,
+  reads: [],
+  rejected: [],
+  role: undefined,
+  needSnapshot: [],
+  membership: undefined,
+};
 const leads: Effects = { ...nothing, role: { role: "leader", term: 5, leader: 1n } };
 
 function writing(entries: readonly Entry[], vote?: bigint): Append {
   const hardState = { term: 5, vote, commit: 0 };
-  return { id: 1, hardState, truncateFrom: undefined, entries, compactTo: undefined, sendAfter: [] };
+  return {
+    id: 1,
+    hardState,
+    truncateFrom: undefined,
+    entries,
+    compact: undefined,
+    install: undefined,
+    sendAfter: [],
+  };
 }
 
 /** Three members whose disks hold the given terms, started, watched by a new oracle. */

@@ -3,7 +3,8 @@
  * thesis; spec 1.18. Every check throws with the facts that contradict each other.
  */
 import type { Append, Apply, Effects, Entry, MemberId, RaftEvent } from "../../../src/server/raft/types.js";
-import { type Observer, type TestCluster, type TestMember, termOnDisk } from "./cluster.js";
+import type { Observer, TestCluster } from "./cluster.js";
+import { type TestMember, termOnDisk } from "./member.js";
 
 interface Committed {
   readonly term: number;
@@ -147,7 +148,7 @@ export class Oracle implements Observer {
 
   #checkDurable(index: number, term: number): void {
     const voters = [...(this.cluster?.members.values() ?? [])].filter((member) =>
-      member.membership.voters.includes(member.id),
+      member.disk.membership.voters.includes(member.id),
     );
     const holders = voters.filter(({ disk }) => disk.firstIndex > index || termOnDisk(disk, index) === term);
     const facts = { index, term, holders: holders.map(({ id }) => id) };

@@ -5,8 +5,9 @@
 
 import { Prng } from "../../../src/server/raft/prng.js";
 import type { MemberId, RaftLimits } from "../../../src/server/raft/types.js";
-import { TestCluster, type TestMember } from "./cluster.js";
+import { TestCluster } from "./cluster.js";
 import { describeMember } from "./describe.js";
+import type { TestMember } from "./member.js";
 import { Oracle } from "./oracle.js";
 import { bytes, config } from "./support.js";
 

@@ -93,7 +93,11 @@ describe("a single voter", () => {
     const proposed = turn(core, { kind: "propose", requestId: 1, data: bytes("a") });
     turn(core, durable(proposed));
     const compacted = turn(core, { kind: "applied", index: 2 }, { kind: "compact", index: 1 });
-    expect(compacted.append).toMatchObject({ compactTo: 1, entries: [], hardState: undefined });
+    expect(compacted.append).toMatchObject({
+      compact: { to: 1, membership: { voters: [1n], learners: [] } },
+      entries: [],
+      hardState: undefined,
+    });
     expect(core).toMatchObject({ firstIndex: 2, lastIndex: 2, logBytes: 1 });
   });
 
