@@ -23,7 +23,7 @@ export class Alarms {
   }
 
   list(): readonly Alarm[] {
-    return this.#active.flatMap(toAlarm);
+    return alarmsOf(this.#active);
   }
 
   /** Carries out a request and returns the alarms it is about. Throws WireError for an action that does not exist. */
@@ -66,6 +66,11 @@ export class Alarms {
     this.load();
     return toAlarm(alarm);
   }
+}
+
+/** Alarms as they are stored, in the words of the house. */
+export function alarmsOf(stored: readonly StoredAlarm[]): readonly Alarm[] {
+  return stored.flatMap(toAlarm);
 }
 
 function toAlarm({ memberId, type }: StoredAlarm): Alarm[] {

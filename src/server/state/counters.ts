@@ -1,6 +1,6 @@
 /** The numbers that describe how far the state is. Kept in memory, stored in the transaction of each batch. */
 import { invariant } from "../invariant.js";
-import type { StateStore } from "../storage/state-store.js";
+import type { StateSource, StateStore } from "../storage/state-store.js";
 import type { ReadPoint } from "./mvcc/read.js";
 
 /** Revision of a store before its first write. */
@@ -15,7 +15,7 @@ export class Counters implements ReadPoint {
   appliedTerm = 0;
 
   /** Reads the numbers of the store's current file. */
-  load({ tables: { meta } }: StateStore): void {
+  load({ tables: { meta } }: StateSource): void {
     this.revision = meta.number("revision") ?? firstRevision;
     this.compactRevision = meta.number("compact_revision") ?? neverCompacted;
     this.appliedIndex = meta.number("applied_index") ?? 0;

@@ -2,9 +2,8 @@
 import type { RangeRequest, TxnRequest } from "../../../proto/gen/etcd/rpc.js";
 import { invariant } from "../invariant.js";
 import type { Membership } from "../raft/types.js";
-import type { StateStore } from "../storage/state-store.js";
+import type { StateSource } from "../storage/state-store.js";
 import type { StateSize } from "../storage/types.js";
-import type { Alarms } from "./alarm.js";
 import type { Counters } from "./counters.js";
 import { membershipOf } from "./members.js";
 import { changesSince } from "./mvcc/changes.js";
@@ -26,16 +25,16 @@ import type {
 
 /** What the reader looks at. */
 export interface ReaderParts {
-  readonly store: StateStore;
+  readonly store: StateSource;
   readonly counters: Counters;
-  readonly alarms: Alarms;
+  readonly alarms: { list(): readonly Alarm[] };
   readonly previous: PreviousReader;
 }
 
 export class LocalReader implements StateReader {
-  readonly #store: StateStore;
+  readonly #store: StateSource;
   readonly #counters: Counters;
-  readonly #alarms: Alarms;
+  readonly #alarms: ReaderParts["alarms"];
   readonly #previous: PreviousReader;
 
   constructor({ store, counters, alarms, previous }: ReaderParts) {

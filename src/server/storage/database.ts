@@ -3,7 +3,7 @@ import type BetterSqlite3 from "better-sqlite3";
 import { invariant } from "../invariant.js";
 import { asFailure, StorageFailure, StorageRefused } from "./failure.js";
 import { createFile } from "./files.js";
-import { openSqlite } from "./sqlite.js";
+import { type Access, openSqlite } from "./sqlite.js";
 
 export type Statement<Parameters extends unknown[] = unknown[], Row = unknown> = BetterSqlite3.Statement<
   Parameters,
@@ -12,7 +12,7 @@ export type Statement<Parameters extends unknown[] = unknown[], Row = unknown> =
 
 /** Older versions can lose commits when a checkpoint meets a writer (spec/raft-storage.md 4.6). */
 const sqliteVersionMin = "3.51.3";
-const applicationId = 0x6c697465;
+export const applicationId = 0x6c697465;
 
 export type Synchronous = "OFF" | "NORMAL" | "FULL";
 const synchronousCode: Readonly<Record<Synchronous, number>> = { OFF: 0, NORMAL: 1, FULL: 2 };
@@ -20,6 +20,8 @@ const synchronousCode: Readonly<Record<Synchronous, number>> = { OFF: 0, NORMAL:
 /** How a file is opened; the values and their reasons are in spec/raft-storage.md 4.6. */
 export interface DatabaseOptions {
   readonly path: string;
+  /** `readWrite` if undefined. A reader makes no file, no schema and no checkpoint, not even when it closes last. */
+  readonly access?: Access;
   readonly synchronous: Synchronous;
   readonly lockingMode: "exclusive" | "normal";
   readonly walAutocheckpointPages: number;
@@ -44,6 +46,8 @@ export class Database {
   readonly #statements = new Map<string, Statement>();
   readonly #begin: Statement;
   readonly #commit: Statement;
+  readonly #beginRead: Statement;
+  readonly #version: Statement<[], number>;
   readonly #synchronous: Synchronous;
   readonly #onFailure: ((failure: StorageFailure) => void) | undefined;
   #failed = false;
@@ -55,6 +59,8 @@ export class Database {
     this.#connection = openConnection(options);
     this.#begin = this.#connection.prepare("BEGIN IMMEDIATE");
     this.#commit = this.#connection.prepare("COMMIT");
+    this.#beginRead = this.#connection.prepare("BEGIN");
+    this.#version = this.#connection.prepare<[], number>("PRAGMA data_version").pluck();
   }
 
   /** A prepared statement, one per text. Integers come back as `number`. */
@@ -85,6 +91,21 @@ export class Database {
     } catch (error) {
       throw this.#failure(error);
     }
+  }
+
+  /**
+   * Runs reads that all see the same commit. `version` differs from the one before if another connection has committed in
+   * between.
+   */
+  readSnapshot<T>(work: (version: number) => T): T {
+    return this.read(() => {
+      this.#beginRead.run();
+      try {
+        return work(this.#version.get() ?? 0);
+      } finally {
+        this.#commit.run();
+      }
+    });
   }
 
   /** Runs `work` in one transaction. Whatever it throws ends the use of this database: there is no rollback. */
@@ -168,9 +189,10 @@ export class Database {
 function openConnection(options: DatabaseOptions): BetterSqlite3.Database {
   let connection: BetterSqlite3.Database | undefined;
   try {
-    createFile(options.path);
-    connection = openSqlite(options.path);
-    setPragmas(connection, options);
+    if (options.access !== "readOnly") createFile(options.path);
+    connection = openSqlite(options.path, options.access);
+    if (options.access === "readOnly") setReaderPragmas(connection, options);
+    else setPragmas(connection, options);
     assertSqliteVersion(connection);
     createSchema(connection, options);
     return connection;
@@ -199,6 +221,15 @@ function setPragmas(connection: BetterSqlite3.Database, options: DatabaseOptions
   set("temp_store", "MEMORY", 2);
   set("trusted_schema", "OFF", 0);
   invariant(connection.pragma("page_size", { simple: true }) === 4096, "page_size is not 4096", { path: options.path });
+}
+
+function setReaderPragmas(connection: BetterSqlite3.Database, options: DatabaseOptions): void {
+  assertPragma(connection, "busy_timeout", options.busyTimeoutMs, options.busyTimeoutMs);
+  assertPragma(connection, "query_only", "ON", 1);
+  assertPragma(connection, "cache_size", -options.cacheSizeKib, -options.cacheSizeKib);
+  assertPragma(connection, "mmap_size", 0, 0);
+  assertPragma(connection, "temp_store", "MEMORY", 2);
+  assertPragma(connection, "trusted_schema", "OFF", 0);
 }
 
 /** Sets a pragma and reads it back: SQLite accepts what it does not know in silence. */
@@ -241,7 +272,7 @@ function createSchema(connection: BetterSqlite3.Database, options: DatabaseOptio
     return;
   }
   const tables = Number(connection.prepare("SELECT count(*) FROM sqlite_schema").pluck().get());
-  if (version !== 0 || tables > 0) {
+  if (version !== 0 || tables > 0 || options.access === "readOnly") {
     throw new StorageRefused(
       "unsupportedVersion",
       `${options.path} has schema version ${String(version)}; this litecd reads version ${options.schemaVersion}`,

@@ -17,11 +17,14 @@ const napiDriverMajor = 13;
 
 let driver: Driver | undefined;
 
+/** Whether a connection may change what it opens. A reader needs a file that is there. */
+export type Access = "readWrite" | "readOnly";
+
 /** Opens a database file; throws {@link StorageRefused} `missingDriver` if the driver can not be loaded. */
-export function openSqlite(path: string): BetterSqlite3.Database {
+export function openSqlite(path: string, access: Access = "readWrite"): BetterSqlite3.Database {
   driver ??= loadDriver();
   try {
-    return new driver(path);
+    return new driver(path, { readonly: access === "readOnly", fileMustExist: access === "readOnly" });
   } catch (error) {
     // The native part is loaded by the first constructor call, not by the import.
     if (isLoadError(error)) throw missingDriver(error);

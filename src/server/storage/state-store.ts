@@ -15,8 +15,11 @@ export interface StateStoreOptions {
   readonly dir: string;
   /** File name, as the pointer in raft.db has it. */
   readonly file: string;
-  /** `create` makes a new file if there is none; `existing` refuses then. */
-  readonly mode: "create" | "existing";
+  /**
+   * `create` makes a new file if there is none; `existing` refuses then. `beside` is a further connection to a file that
+   * another one in this process writes: for copies and checkpoints.
+   */
+  readonly mode: "create" | "existing" | "beside";
   /** Never waits for the disk. For tests. */
   readonly unsafeNoFsync?: boolean | undefined;
   /** Told about every StorageFailure, reads included, before it is thrown. */
@@ -42,8 +45,16 @@ export interface StateTables {
   readonly alarms: AlarmTable;
 }
 
+/** What can be read of a state file, by the connection that writes it or by another one. */
+export interface StateSource {
+  readonly tables: StateTables;
+  /** Runs reads; nested calls are one. */
+  read<T>(work: () => T): T;
+  size(): StateSize;
+}
+
 /** Owns the connection to a member's current state file. */
-export class StateStore {
+export class StateStore implements StateSource {
   readonly dir: string;
   readonly #options: StateStoreOptions;
   #file: string;
@@ -56,7 +67,7 @@ export class StateStore {
     this.dir = dir;
     this.#options = options;
     const path = join(dir, file);
-    if (mode === "existing" && !existsSync(path)) {
+    if (mode !== "create" && !existsSync(path)) {
       throw new StorageRefused("notInitialized", `state file ${path} is missing; replace this member`);
     }
     this.#file = file;
@@ -105,10 +116,7 @@ export class StateStore {
 
   /** Bytes of the file as SQLite sees it, the write-ahead log not counted. */
   size(): StateSize {
-    const pageBytes = this.#database.pragma("page_size");
-    const pages = this.#database.pragma("page_count");
-    const freePages = this.#database.pragma("freelist_count");
-    return { allocatedBytes: pages * pageBytes, inUseBytes: (pages - freePages) * pageBytes };
+    return sizeOf(this.#database);
   }
 
   /** Copies what is waiting in the write-ahead log into the file, if there is enough of it to be worth it. */
@@ -144,7 +152,15 @@ export class StateStore {
   }
 }
 
-function openDatabase(path: string, { unsafeNoFsync, onFailure }: StateStoreOptions): Database {
+/** Bytes of a file as SQLite sees it, the write-ahead log not counted. */
+export function sizeOf(database: Database): StateSize {
+  const pageBytes = database.pragma("page_size");
+  const pages = database.pragma("page_count");
+  const freePages = database.pragma("freelist_count");
+  return { allocatedBytes: pages * pageBytes, inUseBytes: (pages - freePages) * pageBytes };
+}
+
+function openDatabase(path: string, { mode, unsafeNoFsync, onFailure }: StateStoreOptions): Database {
   const database = new Database({
     path,
     synchronous: unsafeNoFsync === true ? "OFF" : "NORMAL",
@@ -157,11 +173,11 @@ function openDatabase(path: string, { unsafeNoFsync, onFailure }: StateStoreOpti
     schema: stateSchema,
     onFailure,
   });
-  if (database.pendingWalFrames() > 0) database.checkpoint("TRUNCATE");
+  if (mode !== "beside" && database.pendingWalFrames() > 0) database.checkpoint("TRUNCATE");
   return database;
 }
 
-function openTables(database: Database): StateTables {
+export function openTables(database: Database): StateTables {
   const revisions = new RevisionTable(database);
   return {
     revisions,

@@ -12,7 +12,8 @@ import {
   type TxnRequest,
 } from "../../../proto/gen/etcd/rpc.js";
 import { WireError } from "../../../proto/status.js";
-import type { Entry } from "../../../src/server/raft/types.js";
+import { encodeChange } from "../../../src/server/raft/change.js";
+import type { Entry, MembershipChange } from "../../../src/server/raft/types.js";
 import { encodeCommand } from "../../../src/server/state/command.js";
 import { openState, type StateOptions } from "../../../src/server/state/state.js";
 import type { Applied, CommandBody, CommandResponse, State, StateReader } from "../../../src/server/state/types.js";
@@ -116,6 +117,18 @@ export class World {
 
   apply(body: CommandBody): Applied {
     const [applied] = this.applyBatch([body]);
+    if (applied === undefined) throw new Error("nothing was applied");
+    return applied;
+  }
+
+  /** An entry that changes the membership. */
+  changeEntry(change: MembershipChange, body: CommandBody): Entry {
+    const entry = this.entry(body);
+    return { ...entry, kind: "change", data: encodeChange(change, entry.data) };
+  }
+
+  change(operation: MembershipChange["op"], member: bigint, body: CommandBody): Applied {
+    const [applied] = this.state.apply([this.changeEntry({ op: operation, member }, body)]);
     if (applied === undefined) throw new Error("nothing was applied");
     return applied;
   }

@@ -2,7 +2,7 @@
 import { KeyValue } from "../../../../proto/gen/etcd/kv.js";
 import { status, WireError } from "../../../../proto/status.js";
 import { revisionId, revisionOf, type StoredRevision } from "../../storage/revisions.js";
-import type { StateStore } from "../../storage/state-store.js";
+import type { StateSource } from "../../storage/state-store.js";
 import type { Change, RevisionChanges } from "../types.js";
 import type { ReadPoint } from "./read.js";
 import { type PreviousReader, StoredChange } from "./write.js";
@@ -16,7 +16,7 @@ export interface ChangesRequest {
 
 /** Whole revisions, oldest first. Throws WireError Compacted if `from` is older than the compact revision. */
 export function changesSince(
-  store: StateStore,
+  store: StateSource,
   { revision, compactRevision }: ReadPoint,
   previous: PreviousReader,
   request: ChangesRequest,

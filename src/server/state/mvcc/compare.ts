@@ -1,20 +1,20 @@
 /** The conditions of a transaction (spec/server.md 3.5, table of compares). */
 import { KeyValue } from "../../../../proto/gen/etcd/kv.js";
 import { type Compare, Compare_CompareResult, Compare_CompareTarget } from "../../../../proto/gen/etcd/rpc.js";
-import type { StateStore } from "../../storage/state-store.js";
+import type { StateSource } from "../../storage/state-store.js";
 import { intervalOf } from "./interval.js";
 
 const noBytes = new Uint8Array(0);
 
 /** Whether a condition holds for every key it names in the state as it is now. */
-export function holds(store: StateStore, compare: Compare): boolean {
+export function holds(store: StateSource, compare: Compare): boolean {
   const pairs = pairsOf(store, compare);
   // No key at all is compared as one that was never written.
   if (pairs.length === 0) return compare.target !== Compare_CompareTarget.VALUE && matches(compare, undefined);
   return pairs.every((pair) => matches(compare, pair));
 }
 
-function pairsOf({ tables: { scanner } }: StateStore, compare: Compare): readonly KeyValue[] {
+function pairsOf({ tables: { scanner } }: StateSource, compare: Compare): readonly KeyValue[] {
   const interval = intervalOf(compare);
   if (interval.kind === "one") {
     const found = scanner.latestOne(interval.key);

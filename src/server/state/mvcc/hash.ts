@@ -2,7 +2,7 @@
 import { status, WireError } from "../../../../proto/status.js";
 import { revisionId, type StoredRevision } from "../../storage/revisions.js";
 import type { Interval } from "../../storage/scan.js";
-import type { StateStore } from "../../storage/state-store.js";
+import type { StateSource } from "../../storage/state-store.js";
 import type { HashResult } from "../types.js";
 import { crc32c } from "./crc32c.js";
 import { keyFieldBytes } from "./key-value.js";
@@ -14,7 +14,7 @@ const positionMask = (1n << 20n) - 1n;
  * etcd's HashKV over what a reader at `requested` could still see or watch (0: the newest revision); spec/server.md 7.3.
  * How far physical compaction has come makes no difference. Throws WireError FutureRev or Compacted.
  */
-export function hashKv(store: StateStore, { revision, compactRevision }: ReadPoint, requested: number): HashResult {
+export function hashKv(store: StateSource, { revision, compactRevision }: ReadPoint, requested: number): HashResult {
   if (requested > revision) throw new WireError(status.FutureRev);
   if (requested < 0 || (requested > 0 && requested < compactRevision)) throw new WireError(status.Compacted);
   const hashRevision = requested === 0 ? revision : requested;
@@ -31,7 +31,7 @@ export function hashKv(store: StateStore, { revision, compactRevision }: ReadPoi
 }
 
 /** Whether no key was alive before the change `bound`. */
-function isEmpty({ tables: { scanner } }: StateStore, bound: bigint): boolean {
+function isEmpty({ tables: { scanner } }: StateSource, bound: bigint): boolean {
   const interval: Interval = { kind: "from", from: new Uint8Array(0) };
   return scanner.past({ interval, order: "keyAscending", filter: undefined, rowsMax: 1 }, bound).length === 0;
 }
@@ -47,7 +47,7 @@ function hashChange({ id, deleted, kv }: StoredRevision, hash: number): number {
 }
 
 /** Hash over keys, leases, members, alarms, versions and the rolling hash; comparable between members of this implementation only. */
-export function hashAll(store: StateStore, point: ReadPoint): number {
+export function hashAll(store: StateSource, point: ReadPoint): number {
   const { leases, members, removed, alarms, marks, meta } = store.tables;
   const rest = [
     [point.revision, point.compactRevision],

@@ -3,7 +3,7 @@ import { KeyValue } from "../../../../proto/gen/etcd/kv.js";
 import type { DeleteRangeRequest, PutRequest, RangeRequest } from "../../../../proto/gen/etcd/rpc.js";
 import { status, WireError } from "../../../../proto/status.js";
 import { revisionChangesMax } from "../../storage/revisions.js";
-import type { StateStore } from "../../storage/state-store.js";
+import type { StateSource, StateStore } from "../../storage/state-store.js";
 import type { StateHash } from "../state-hash.js";
 import type { RangeResult } from "../types.js";
 import { intervalOf } from "./interval.js";
@@ -19,7 +19,7 @@ export interface Operations {
 }
 
 /** Throws WireError LeaseNotFound if the request names a lease that does not exist. */
-export function assertLease(store: StateStore, { lease }: PutRequest): void {
+export function assertLease(store: StateSource, { lease }: PutRequest): void {
   if (lease !== 0n && store.tables.leases.get(lease) === undefined) throw new WireError(status.LeaseNotFound);
 }
 
@@ -29,7 +29,7 @@ export function keepsPart({ ignoreValue, ignoreLease }: PutRequest): boolean {
 }
 
 /** Throws WireError KeyNotFound if there is no such pair. */
-export function assertExists(store: StateStore, key: Uint8Array): void {
+export function assertExists(store: StateSource, key: Uint8Array): void {
   const current = store.tables.keys.get(key);
   if (current === undefined || current.dead) throw new WireError(status.KeyNotFound);
 }
@@ -75,7 +75,7 @@ export function deleteRange(
 }
 
 /** Upper bound of the changes that a deletion makes to the state as it is now. */
-export function deletionsMax({ tables: { scanner } }: StateStore, request: DeleteRangeRequest): number {
+export function deletionsMax({ tables: { scanner } }: StateSource, request: DeleteRangeRequest): number {
   const interval = intervalOf(request);
   return interval.kind === "one" ? 1 : scanner.countLatest(interval);
 }

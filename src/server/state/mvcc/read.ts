@@ -4,7 +4,7 @@ import { type RangeRequest, RangeRequest_SortOrder, RangeRequest_SortTarget } fr
 import { status, WireError } from "../../../../proto/status.js";
 import { revisionId, type StoredRevision } from "../../storage/revisions.js";
 import type { Filter, Interval, KeyOnly, ScanOrder } from "../../storage/scan.js";
-import type { StateStore } from "../../storage/state-store.js";
+import type { StateSource } from "../../storage/state-store.js";
 import type { RangeResult } from "../types.js";
 import { intervalOf } from "./interval.js";
 
@@ -20,7 +20,7 @@ const int64Max = 2n ** 63n - 1n;
 const noBytes = new Uint8Array(0);
 
 /** Throws WireError FutureRev or Compacted. */
-export function range(store: StateStore, point: ReadPoint, request: RangeRequest): RangeResult {
+export function range(store: StateSource, point: ReadPoint, request: RangeRequest): RangeResult {
   assertReadable(request.revision, point);
   const newest = request.revision <= 0n || request.revision === BigInt(point.revision);
   if (newest && isPlainGet(request)) return getOne(store, point, request);
@@ -46,7 +46,7 @@ function isPlainGet(request: RangeRequest): boolean {
   return rangeEnd.length === 0 && !keysOnly && !countOnly && filterOf(request) === undefined;
 }
 
-function getOne(store: StateStore, { revision }: ReadPoint, { key }: RangeRequest): RangeResult {
+function getOne(store: StateSource, { revision }: ReadPoint, { key }: RangeRequest): RangeResult {
   const found = store.tables.scanner.latestOne(key);
   if (found === undefined) return { kvs: [], count: 0, more: false, revision };
   return { kvs: [KeyValue.decode(found.kv)], count: 1, more: false, revision };
@@ -63,7 +63,7 @@ interface Source {
   count(): number;
 }
 
-function latestSource({ tables: { scanner } }: StateStore, request: RangeRequest): Source {
+function latestSource({ tables: { scanner } }: StateSource, request: RangeRequest): Source {
   const interval = intervalOf(request);
   const filter = filterOf(request);
   const values = !request.keysOnly || request.sortTarget === RangeRequest_SortTarget.VALUE;
@@ -78,7 +78,7 @@ function latestSource({ tables: { scanner } }: StateStore, request: RangeRequest
   };
 }
 
-function pastSource({ tables: { scanner } }: StateStore, request: RangeRequest): Source {
+function pastSource({ tables: { scanner } }: StateSource, request: RangeRequest): Source {
   const interval: Interval = intervalOf(request);
   const bound = revisionId(Number(request.revision) + 1, 0);
   const hidesLease = request.keysOnly && request.sortTarget !== RangeRequest_SortTarget.VALUE;

@@ -9,7 +9,7 @@ import type {
 } from "../../../../proto/gen/etcd/rpc.js";
 import { status, WireError } from "../../../../proto/status.js";
 import type { Interval } from "../../storage/scan.js";
-import type { StateStore } from "../../storage/state-store.js";
+import type { StateSource } from "../../storage/state-store.js";
 import type { RangeResult, TxnOutcome } from "../types.js";
 import { holds } from "./compare.js";
 import { contains, intervalOf } from "./interval.js";
@@ -45,7 +45,7 @@ export function txn(operations: Operations, request: TxnRequest): TxnOutcome {
 }
 
 /** Runs a transaction that only reads. Throws WireError for revisions that can not be read. */
-export function readOnlyTxn(store: StateStore, point: ReadPoint, request: TxnRequest): TxnOutcome {
+export function readOnlyTxn(store: StateSource, point: ReadPoint, request: TxnRequest): TxnOutcome {
   const path = choosePath(store, request);
   assertRanges(flatten(path), point);
   return run(path, ({ request: operation }) => {
@@ -59,7 +59,7 @@ export function isReadOnly({ success, failure }: TxnRequest): boolean {
   return [...success, ...failure].every(({ request }) => request?.$case === "requestRange");
 }
 
-function choosePath(store: StateStore, { compare, success, failure }: TxnRequest): Path {
+function choosePath(store: StateSource, { compare, success, failure }: TxnRequest): Path {
   const succeeded = compare.every((condition) => holds(store, condition));
   const steps = (succeeded ? success : failure).map((operation): Step => {
     const { request } = operation;
@@ -76,7 +76,7 @@ function flatten({ steps }: Path): RequestOp[] {
 }
 
 /** What could fail fails here, before the first change: puts first, then ranges, as etcd does. */
-function assertRunnable(store: StateStore, path: Path, point: ReadPoint): void {
+function assertRunnable(store: StateSource, path: Path, point: ReadPoint): void {
   const operations = flatten(path);
   const deleted: Interval[] = [];
   let changesMax = 0;
@@ -106,7 +106,7 @@ function assertRanges(operations: readonly RequestOp[], point: ReadPoint): void 
 }
 
 /** `deleted` is what earlier steps delete: such a key is gone when the put runs, even if it is still there now. */
-function assertPut(store: StateStore, request: PutRequest, deleted: readonly Interval[]): void {
+function assertPut(store: StateSource, request: PutRequest, deleted: readonly Interval[]): void {
   if (keepsPart(request)) {
     if (deleted.some((interval) => contains(interval, request.key))) throw new WireError(status.KeyNotFound);
     assertExists(store, request.key);

@@ -3,7 +3,7 @@ import { KeyValue } from "../../../../proto/gen/etcd/kv.js";
 import { invariant } from "../../invariant.js";
 import type { KeyRef, KeyRow } from "../../storage/keys.js";
 import { revisionChangesMax, revisionId, revisionOf } from "../../storage/revisions.js";
-import type { StateStore } from "../../storage/state-store.js";
+import type { StateSource, StateStore } from "../../storage/state-store.js";
 import type { StateHash } from "../state-hash.js";
 import type { Change, RevisionChanges } from "../types.js";
 import { encodePair, type Pair, toKeyValue, tombstonePair } from "./key-value.js";
@@ -106,11 +106,13 @@ export class StoredChange implements Change {
 }
 
 /** Reads what a change replaced: the pair as it was one revision earlier (spec/server.md 4.4). */
-export function previousReader(store: StateStore, compactRevision: () => number): PreviousReader {
+export function previousReader(store: StateSource, compactRevision: () => number): PreviousReader {
   return (id) => {
     const revision = revisionOf(id);
-    if (revision - 1 < compactRevision()) return undefined;
-    const former = store.read(() => store.tables.revisions.before(id, revisionId(revision, 0)));
+    const former = store.read(() => {
+      if (revision - 1 < compactRevision()) return undefined;
+      return store.tables.revisions.before(id, revisionId(revision, 0));
+    });
     return former === undefined || former.deleted ? undefined : KeyValue.decode(former.kv);
   };
 }
