@@ -1,0 +1,295 @@
+/**
+ * Raft messages as frames on the wire, and back. Whatever arrives is checked here, so that no peer can give the core
+ * what the types rule out: numbers beyond 2^53, unknown kinds, entries with gaps or with terms that go backwards.
+ */
+
+import {
+  type AppendRequest as AppendWire,
+  EntryKind as EntryKindWire,
+  type EntryRun,
+  Frame,
+  ProposeRejectReason,
+  type RaftMessage,
+} from "../../../proto/gen/internal/raft.js";
+import { invariant } from "../invariant.js";
+import type { Entry, EntryKind, MemberId, Message, RejectReason } from "../raft/types.js";
+
+/** Bytes that are no frame, or a frame that cannot be true. */
+export class FrameError extends Error {
+  override readonly name = "FrameError";
+}
+
+export interface FrameContent {
+  readonly to: MemberId;
+  readonly messages: readonly Message[];
+  /** The sender's clock; 0 if it wants no receipt. */
+  readonly pingMs: number;
+}
+
+type AppendMessage = Extract<Message, { kind: "append" }>;
+type Kind = NonNullable<RaftMessage["kind"]>;
+interface Ends {
+  readonly from: MemberId;
+  readonly to: MemberId;
+}
+
+const kindToWire: Readonly<Record<EntryKind, EntryKindWire>> = {
+  noop: EntryKindWire.ENTRY_KIND_NOOP,
+  command: EntryKindWire.ENTRY_KIND_COMMAND,
+  change: EntryKindWire.ENTRY_KIND_CHANGE,
+};
+const kindFromWire = new Map(Object.entries(kindToWire).map(([kind, wire]) => [wire, kind as EntryKind]));
+
+const reasonToWire: Readonly<Record<RejectReason, ProposeRejectReason>> = {
+  noLeader: ProposeRejectReason.PROPOSE_REJECT_REASON_NO_LEADER,
+  leaderChanged: ProposeRejectReason.PROPOSE_REJECT_REASON_LEADER_CHANGED,
+  tooManyUncommitted: ProposeRejectReason.PROPOSE_REJECT_REASON_TOO_MANY_UNCOMMITTED,
+  tooManyUnapplied: ProposeRejectReason.PROPOSE_REJECT_REASON_TOO_MANY_UNAPPLIED,
+  transferring: ProposeRejectReason.PROPOSE_REJECT_REASON_TRANSFERRING,
+  changePending: ProposeRejectReason.PROPOSE_REJECT_REASON_CHANGE_PENDING,
+  changeInvalid: ProposeRejectReason.PROPOSE_REJECT_REASON_CHANGE_INVALID,
+};
+const reasonFromWire = new Map(Object.entries(reasonToWire).map(([reason, wire]) => [wire, reason as RejectReason]));
+
+/** Bytes of entries and proposals in a message; what the queues are bounded by. */
+export function dataBytes(message: Message): number {
+  switch (message.kind) {
+    case "append":
+      return message.entries.reduce((sum, entry) => sum + entry.data.length, 0);
+    case "proposeForward":
+      return message.data.length;
+    case "preVote":
+    case "vote":
+    case "timeoutNow":
+    case "preVoteReply":
+    case "voteReply":
+    case "appendReply":
+    case "heartbeat":
+    case "heartbeatReply":
+    case "readForward":
+    case "readReply":
+    case "proposeRejected":
+      return 0;
+  }
+}
+
+/** All messages go to `to`. */
+export function encodeFrame(frame: FrameContent): Uint8Array {
+  const messages = frame.messages.map((message) => ({ term: BigInt(message.term), kind: kindOf(message) }));
+  return Frame.encode({ to: frame.to, messages, pingMs: frame.pingMs }).finish();
+}
+
+/** Keeps no view into `bytes`. Throws {@link FrameError}. */
+export function decodeFrame(bytes: Uint8Array, from: MemberId): FrameContent {
+  const { to, messages, pingMs } = parse(bytes);
+  if (!Number.isFinite(pingMs)) throw new FrameError("its clock is no number");
+  return { to, messages: messages.map((message) => messageOf(message, { from, to })), pingMs };
+}
+
+function parse(bytes: Uint8Array): Frame {
+  try {
+    return Frame.decode(bytes);
+  } catch (error) {
+    throw new FrameError("it cannot be read", { cause: error });
+  }
+}
+
+function kindOf(message: Message): Kind {
+  switch (message.kind) {
+    case "preVote":
+    case "vote": {
+      const { kind, lastIndex, lastTerm, forced } = message;
+      return { $case: kind, value: { lastIndex: BigInt(lastIndex), lastTerm: BigInt(lastTerm), forced } };
+    }
+    case "preVoteReply":
+    case "voteReply":
+      return { $case: message.kind, value: { granted: message.granted } };
+    case "timeoutNow":
+      return { $case: "timeoutNow", value: {} };
+    case "append":
+      return { $case: "append", value: appendToWire(message) };
+    case "appendReply":
+    case "heartbeat":
+    case "heartbeatReply":
+      return replicationKind(message);
+    case "readForward":
+    case "readReply":
+    case "proposeForward":
+    case "proposeRejected":
+      return forwardKind(message);
+  }
+}
+
+function replicationKind(message: Extract<Message, { kind: "appendReply" | "heartbeat" | "heartbeatReply" }>): Kind {
+  switch (message.kind) {
+    case "appendReply": {
+      const { rejected, index, hintIndex, hintTerm } = message;
+      const hint = { hintIndex: BigInt(hintIndex), hintTerm: BigInt(hintTerm) };
+      return { $case: "appendReply", value: { rejected, index: BigInt(index), ...hint } };
+    }
+    case "heartbeat":
+      return {
+        $case: "heartbeat",
+        value: { commit: BigInt(message.commit), readRound: BigInt(message.readRound) },
+      };
+    case "heartbeatReply":
+      return { $case: "heartbeatReply", value: { readRound: BigInt(message.readRound) } };
+  }
+}
+
+function forwardKind(
+  message: Extract<Message, { kind: "readForward" | "readReply" | "proposeForward" | "proposeRejected" }>,
+): Kind {
+  const request = { boot: BigInt(message.boot), requestId: BigInt(message.requestId) };
+  switch (message.kind) {
+    case "readForward":
+      return { $case: "readForward", value: request };
+    case "readReply":
+      return { $case: "readReply", value: { ...request, index: BigInt(message.index) } };
+    case "proposeForward": {
+      const { data, sequence } = message;
+      return { $case: "proposeForward", value: { ...request, sequence: BigInt(sequence), data } };
+    }
+    case "proposeRejected":
+      return { $case: "proposeRejected", value: { ...request, reason: reasonToWire[message.reason] } };
+  }
+}
+
+function appendToWire(message: AppendMessage): AppendWire {
+  const { previousIndex, previousTerm, commit, entries } = message;
+  const runs: EntryRun[] = [];
+  let run: EntryRun | undefined;
+  let runTerm = -1;
+  for (const [offset, { index, term, kind }] of entries.entries()) {
+    invariant(index === previousIndex + 1 + offset, "entries to be sent have a gap", { previousIndex, index, offset });
+    const wireKind = kindToWire[kind];
+    if (run === undefined || term !== runTerm || run.kind !== wireKind) {
+      run = { term: BigInt(term), kind: wireKind, count: 0 };
+      runTerm = term;
+      runs.push(run);
+    }
+    run.count += 1;
+  }
+  return {
+    previousIndex: BigInt(previousIndex),
+    previousTerm: BigInt(previousTerm),
+    commit: BigInt(commit),
+    runs,
+    data: entries.map((entry) => entry.data),
+  };
+}
+
+function messageOf(message: RaftMessage, ends: Ends): Message {
+  const head = { ...ends, term: safe(message.term) };
+  const { kind } = message;
+  switch (kind?.$case) {
+    case "preVote":
+    case "vote": {
+      const { lastIndex, lastTerm, forced } = kind.value;
+      return { ...head, kind: kind.$case, lastIndex: safe(lastIndex), lastTerm: safe(lastTerm), forced };
+    }
+    case "preVoteReply":
+    case "voteReply":
+      return { ...head, kind: kind.$case, granted: kind.value.granted };
+    case "timeoutNow":
+      return { ...head, kind: "timeoutNow" };
+    case "append":
+      return { ...head, ...appendFromWire(kind.value, head.term) };
+    case "appendReply":
+    case "heartbeat":
+    case "heartbeatReply":
+      return { ...head, ...replicationFrom(kind) };
+    case "readForward":
+    case "readReply":
+    case "proposeForward":
+    case "proposeRejected":
+      return { ...head, ...forwardFrom(kind) };
+    case undefined:
+      throw new FrameError("it holds a message of an unknown kind");
+  }
+}
+
+function replicationFrom(kind: Extract<Kind, { $case: "appendReply" | "heartbeat" | "heartbeatReply" }>) {
+  switch (kind.$case) {
+    case "appendReply": {
+      const { rejected, index, hintIndex, hintTerm } = kind.value;
+      const hint = { hintIndex: safe(hintIndex), hintTerm: safe(hintTerm) };
+      return { kind: "appendReply", rejected, index: safe(index), ...hint } as const;
+    }
+    case "heartbeat":
+      return { kind: "heartbeat", commit: safe(kind.value.commit), readRound: safe(kind.value.readRound) } as const;
+    case "heartbeatReply":
+      return { kind: "heartbeatReply", readRound: safe(kind.value.readRound) } as const;
+  }
+}
+
+function forwardFrom(
+  kind: Extract<Kind, { $case: "readForward" | "readReply" | "proposeForward" | "proposeRejected" }>,
+) {
+  const request = { boot: safe(kind.value.boot), requestId: safe(kind.value.requestId) };
+  switch (kind.$case) {
+    case "readForward":
+      return { kind: "readForward", ...request } as const;
+    case "readReply":
+      return { kind: "readReply", ...request, index: safe(kind.value.index) } as const;
+    case "proposeForward": {
+      const { data, sequence } = kind.value;
+      return { kind: "proposeForward", ...request, sequence: safe(sequence), data: new Uint8Array(data) } as const;
+    }
+    case "proposeRejected": {
+      const reason = reasonFromWire.get(kind.value.reason);
+      if (reason === undefined) throw new FrameError("it holds an unknown reason");
+      return { kind: "proposeRejected", ...request, reason } as const;
+    }
+  }
+}
+
+function appendFromWire(append: AppendWire, messageTerm: number) {
+  const previousIndex = safe(append.previousIndex);
+  const previousTerm = safe(append.previousTerm);
+  if (!Number.isSafeInteger(previousIndex + append.data.length)) throw new FrameError("its entries have no index");
+  const data = packed(append.data);
+  const entries: Entry[] = [];
+  let lastTerm = previousTerm;
+  for (const run of append.runs) {
+    const term = safe(run.term);
+    const kind = kindFromWire.get(run.kind);
+    if (kind === undefined) throw new FrameError("it holds an entry of an unknown kind");
+    if (term < lastTerm) throw new FrameError("the terms of its entries go backwards");
+    if (run.count === 0 || run.count > data.length - entries.length)
+      throw new FrameError("it does not hold its entries");
+    const end = entries.length + run.count;
+    while (entries.length < end) {
+      entries.push({ index: previousIndex + 1 + entries.length, term, kind, data: data[entries.length] ?? nothing });
+    }
+    lastTerm = term;
+  }
+  if (entries.length !== data.length) throw new FrameError("it does not hold its entries");
+  if (lastTerm > messageTerm) throw new FrameError("its entries are of a later term than the message");
+  return { kind: "append", previousIndex, previousTerm, commit: safe(append.commit), entries } as const;
+}
+
+const nothing = new Uint8Array(0);
+
+/**
+ * The same bytes in one buffer of their own. Entries stay in the log's cache long after the frame is done, and a view
+ * would keep the whole network buffer alive (which is pooled, and holds other messages too). The entries of one append
+ * are neighbours and leave the cache at about the same time, so they share one exact buffer: one allocation and one
+ * copy for each append instead of one for each entry.
+ */
+function packed(parts: readonly Uint8Array[]): readonly Uint8Array[] {
+  const buffer = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let end = 0;
+  return parts.map((part) => {
+    buffer.set(part, end);
+    end += part.length;
+    return buffer.subarray(end - part.length, end);
+  });
+}
+
+/** A number of the wire as the core's. Throws {@link FrameError} beyond 2^53. */
+function safe(value: bigint): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) throw new FrameError("it holds a number beyond 2^53");
+  return number;
+}

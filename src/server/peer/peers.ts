@@ -1,0 +1,154 @@
+/** The room's face: listens for other members, and keeps a link to each. */
+
+import type { Answer, Question } from "../../../proto/gen/internal/peer.js";
+import { invariant } from "../invariant.js";
+import type { MemberId, Message } from "../raft/types.js";
+import { peerUnreachable } from "./ask.js";
+import { secureContextOf } from "./channel.js";
+import { PeerHost } from "./host.js";
+import { Link, type LinkSurroundings } from "./link.js";
+import { openPorts, type PeerPorts } from "./port.js";
+import { SnapshotSendError } from "./snapshot-send.js";
+import type { OutgoingSnapshot, PeerAddress, PeerListener, PeerOptions, PeerRoom } from "./types.js";
+
+const frameBytesMaxDefault = 64 * 1024 * 1024;
+/** Pings in an election timeout, so that a lost one does not make a link look dead. */
+const pingsPerElection = 4;
+
+/** Listens at once; links come with `setMembers`. Rejects with PeerUrlError or the system's error. */
+export async function startPeers(options: PeerOptions): Promise<PeerRoom> {
+  const room = new Room(options);
+  await room.listen();
+  return room;
+}
+
+class Room implements PeerRoom {
+  private readonly options: PeerOptions;
+  private readonly around: LinkSurroundings;
+  private readonly host: PeerHost;
+  private readonly links = new Map<MemberId, Link>();
+  private readonly closing = new Set<Promise<void>>();
+  private readonly pingMs: number;
+  private ports: PeerPorts | undefined;
+  private listener: PeerListener | undefined;
+  private lastPingMs: number;
+  private cancelPing: () => void = () => undefined;
+  private isClosed = false;
+
+  constructor(options: PeerOptions) {
+    const { clusterId, memberId, isRemoved, clock, random, electionMs, observer } = options;
+    this.options = options;
+    this.listener = options.listener;
+    this.pingMs = electionMs / pingsPerElection;
+    this.lastPingMs = clock.monotonicMs();
+    const gate = { clusterId, memberId, isRemoved };
+    const logger = options.logger.in("peer");
+    const listener = (): PeerListener | undefined => (this.isClosed ? undefined : this.listener);
+    const secureContext = options.tls === undefined ? undefined : secureContextOf(options.tls.client);
+    this.around = { gate, clock, random, logger, electionMs, secureContext, observer, listener };
+    this.host = new PeerHost({
+      gate,
+      clock,
+      logger,
+      observer,
+      listener,
+      frameBytesMax: options.frameBytesMax ?? frameBytesMaxDefault,
+      isMember: (id) => this.links.has(id),
+      onStream: (from) => this.links.get(from)?.nudge(),
+      onFrame: (from, nowMs) => this.links.get(from)?.frameCame(nowMs),
+    });
+  }
+
+  get urls(): readonly string[] {
+    return this.ports?.urls ?? [];
+  }
+
+  async listen(): Promise<void> {
+    const { listenUrls, tls } = this.options;
+    this.ports = await openPorts(listenUrls, tls?.server, (socket) => this.host.serve(socket));
+    this.schedulePing();
+  }
+
+  attach(listener: PeerListener): void {
+    this.listener = listener;
+  }
+
+  send(messages: readonly Message[]): void {
+    const touched = new Set<Link>();
+    for (const message of messages) {
+      const { memberId } = this.options;
+      invariant(message.from === memberId, "a message of another member is to be sent", {
+        from: message.from,
+        memberId,
+      });
+      const link = this.links.get(message.to);
+      if (link === undefined) continue;
+      link.push(message);
+      touched.add(link);
+    }
+    for (const link of touched) link.flush();
+  }
+
+  setMembers(others: readonly PeerAddress[]): void {
+    if (this.isClosed) return;
+    const wanted = new Map(others.map((address) => [address.id, address]));
+    for (const [id, link] of this.links) {
+      if (sameUrls(wanted.get(id), link)) continue;
+      this.links.delete(id);
+      this.retire(link);
+    }
+    for (const [id, address] of wanted) {
+      if (id !== this.options.memberId && !this.links.has(id)) this.links.set(id, new Link(address, this.around));
+    }
+    this.host.review();
+  }
+
+  async sendSnapshot(to: MemberId, snapshot: OutgoingSnapshot): Promise<void> {
+    const link = this.links.get(to);
+    if (link === undefined) throw new SnapshotSendError("there is no link to this member");
+    await link.sendSnapshot(snapshot);
+  }
+
+  async ask(to: MemberId, question: Question, { timeoutMs }: { readonly timeoutMs: number }): Promise<Answer> {
+    const link = this.links.get(to);
+    if (link === undefined) throw peerUnreachable();
+    return await link.ask(question, timeoutMs);
+  }
+
+  connectedSinceMs(id: MemberId): number | undefined {
+    return this.links.get(id)?.connectedSinceMs(this.options.clock.monotonicMs());
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    this.cancelPing();
+    for (const link of this.links.values()) this.retire(link);
+    this.links.clear();
+    this.host.close();
+    await Promise.all([this.ports?.close(), ...this.closing]);
+  }
+
+  private retire(link: Link): void {
+    const closed = link.close();
+    this.closing.add(closed);
+    void closed.then(() => this.closing.delete(closed));
+  }
+
+  private schedulePing(): void {
+    this.cancelPing = this.options.clock.after(this.pingMs, () => {
+      const nowMs = this.options.clock.monotonicMs();
+      // The receipts may lie in the system's buffers, unread because this process stood still.
+      const stoodStill = nowMs - this.lastPingMs > this.pingMs * 2;
+      this.lastPingMs = nowMs;
+      for (const link of this.links.values()) {
+        if (stoodStill) link.forgive(nowMs);
+        link.ping(nowMs);
+      }
+      this.schedulePing();
+    });
+  }
+}
+
+function sameUrls(address: PeerAddress | undefined, link: Link): boolean {
+  return address !== undefined && JSON.stringify(address.peerUrls) === JSON.stringify(link.peerUrls);
+}

@@ -1,0 +1,158 @@
+/** Sends a state file to another member, in chunks, as fast as it takes them. */
+
+import { createHash } from "node:crypto";
+import { type FileHandle, open } from "node:fs/promises";
+import { type Client, type ClientWritableStream, type Metadata, type StatusObject, status } from "@grpc/grpc-js";
+import { SnapshotPart } from "../../../proto/gen/internal/raft.js";
+import type { Clock } from "../runtime/clock.js";
+import { asBuffer, methods, sameBytes } from "./channel.js";
+import type { OutgoingSnapshot } from "./types.js";
+
+/** A snapshot did not arrive, or was not wanted; the message says which. */
+export class SnapshotSendError extends Error {
+  override readonly name = "SnapshotSendError";
+}
+
+export interface SnapshotRoute {
+  /** Closed when the snapshot is through, or is not. */
+  readonly client: Client;
+  readonly metadata: Metadata;
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  /** How long the peer may take to let the transfer begin. */
+  readonly openTimeoutMs: number;
+  readonly onSent: (bytes: number) => void;
+}
+
+export const chunkBytes = 256 * 1024;
+/** Handed to the connection and not yet taken by the system. */
+const inflightBytesMax = 4 * chunkBytes;
+
+/**
+ * Resolves when the peer says that it has installed the snapshot. Rejects with {@link SnapshotSendError} or an error of
+ * the file.
+ */
+export async function sendSnapshotFile(snapshot: OutgoingSnapshot, route: SnapshotRoute): Promise<void> {
+  let file: FileHandle | undefined;
+  try {
+    file = await open(snapshot.path, "r");
+    await sendOver(new SnapshotCall(route), file, snapshot);
+  } finally {
+    route.client.close();
+    await file?.close();
+  }
+}
+
+async function sendOver(call: SnapshotCall, file: FileHandle, snapshot: OutgoingSnapshot): Promise<void> {
+  try {
+    await call.opened;
+    await sendParts(file, snapshot, call);
+    await call.finish();
+  } catch (error) {
+    // What the peer says about it is more than that the stream broke.
+    throw (await call.abandon()) ?? error;
+  }
+}
+
+async function sendParts(file: FileHandle, snapshot: OutgoingSnapshot, call: SnapshotCall): Promise<void> {
+  const { from, senderTerm, index, term, sizeBytes } = snapshot;
+  const numbers = { senderTerm: BigInt(senderTerm), index: BigInt(index), term: BigInt(term) };
+  await call.write({ $case: "start", value: { from, ...numbers, sizeBytes: BigInt(sizeBytes) } });
+  const hash = createHash("sha256");
+  const chunk = new Uint8Array(Math.min(chunkBytes, sizeBytes));
+  let position = 0;
+  while (position < sizeBytes) {
+    const wanted = Math.min(chunk.length, sizeBytes - position);
+    const { bytesRead } = await file.read(chunk, 0, wanted, position);
+    if (bytesRead === 0) throw new SnapshotSendError(`the file ends at ${position} of ${sizeBytes} bytes`);
+    const data = chunk.subarray(0, bytesRead);
+    hash.update(data);
+    // Encoding copies, so the chunk can be filled again.
+    await call.write({ $case: "data", value: data });
+    position += bytesRead;
+  }
+  await call.write({ $case: "end", value: { sizeBytes: BigInt(position), sha256: hash.digest() } });
+}
+
+/** The status says what this would be told. */
+function ignore(): void {}
+
+/** The call, with every wait ended by its failure. */
+class SnapshotCall {
+  readonly opened: Promise<void>;
+  private readonly call: ClientWritableStream<Buffer>;
+  private readonly onSent: (bytes: number) => void;
+  private readonly answered: Promise<void>;
+  private failure: SnapshotSendError | undefined;
+  private inflightBytes = 0;
+  /** Goes on with writing, or ends the wait with the call. */
+  private proceed: () => void = () => undefined;
+
+  constructor(route: SnapshotRoute) {
+    const { client, metadata } = route;
+    this.onSent = route.onSent;
+    this.call = client.makeClientStreamRequest(methods.snapshot.path, sameBytes, sameBytes, metadata, ignore);
+    this.call.on("error", ignore);
+    this.answered = this.untilAnswer(route.signal);
+    this.opened = this.untilOpen(route);
+  }
+
+  async write(kind: NonNullable<SnapshotPart["kind"]>): Promise<void> {
+    this.check();
+    const part = asBuffer(SnapshotPart.encode({ kind }).finish());
+    this.inflightBytes += part.length;
+    this.call.write(part, (error?: Error | null) => {
+      if (error !== undefined && error !== null) return;
+      this.inflightBytes -= part.length;
+      this.proceed();
+    });
+    this.onSent(part.length);
+    while (this.inflightBytes >= inflightBytesMax) {
+      await new Promise<void>((resolve) => {
+        this.proceed = resolve;
+      });
+      this.check();
+    }
+  }
+
+  /** Nothing more to come; resolves with the peer's word that all is well. */
+  async finish(): Promise<void> {
+    this.call.end();
+    await this.answered;
+    this.check();
+  }
+
+  /** Gives up; resolves to what the peer said about it, if it did. */
+  async abandon(): Promise<SnapshotSendError | undefined> {
+    const said = this.failure;
+    this.call.cancel();
+    await this.answered;
+    return said;
+  }
+
+  private untilAnswer(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = (): void => this.call.cancel();
+      signal.addEventListener("abort", cancel, { once: true });
+      this.call.once("status", ({ code, details }: StatusObject) => {
+        signal.removeEventListener("abort", cancel);
+        if (code !== status.OK) this.failure ??= new SnapshotSendError(details);
+        this.proceed();
+        resolve();
+      });
+      if (signal.aborted) cancel();
+    });
+  }
+
+  private async untilOpen({ clock, openTimeoutMs }: SnapshotRoute): Promise<void> {
+    const stop = clock.after(openTimeoutMs, () => this.call.cancel());
+    const letIn = new Promise<void>((resolve) => void this.call.once("metadata", () => resolve()));
+    await Promise.race([letIn, this.answered]);
+    stop();
+    this.check();
+  }
+
+  private check(): void {
+    if (this.failure !== undefined) throw this.failure;
+  }
+}
