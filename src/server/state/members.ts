@@ -4,7 +4,7 @@ import { DowngradeRequest_DowngradeAction as Action, type DowngradeRequest } fro
 import type { ClusterVersionSet, MemberPublish } from "../../../proto/gen/internal/command.js";
 import { status, WireError } from "../../../proto/status.js";
 import { invariant } from "../invariant.js";
-import type { Membership, MembershipChange } from "../raft/types.js";
+import type { MembershipChange } from "../raft/types.js";
 import type { StateStore } from "../storage/state-store.js";
 import type { StateHash } from "./state-hash.js";
 import type { CommandBody, Member } from "./types.js";
@@ -59,14 +59,6 @@ function isFor({ op, member }: MembershipChange, body: CommandBody): boolean {
     case "update":
       return body.$case === "memberUpdate" && body.value.id === member;
   }
-}
-
-/** The configuration that the members make up. */
-export function membershipOf(members: readonly Member[]): Membership {
-  return {
-    voters: members.filter(({ learner }) => !learner).map(({ id }) => id),
-    learners: members.filter(({ learner }) => learner).map(({ id }) => id),
-  };
 }
 
 function find({ store }: ClusterParts, id: bigint): Member | undefined {

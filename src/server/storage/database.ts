@@ -12,7 +12,7 @@ export type Statement<Parameters extends unknown[] = unknown[], Row = unknown> =
 
 /** Older versions can lose commits when a checkpoint meets a writer (spec/raft-storage.md 4.6). */
 const sqliteVersionMin = "3.51.3";
-export const applicationId = 0x6c697465;
+const applicationId = 0x6c697465;
 
 export type Synchronous = "OFF" | "NORMAL" | "FULL";
 const synchronousCode: Readonly<Record<Synchronous, number>> = { OFF: 0, NORMAL: 1, FULL: 2 };
@@ -140,6 +140,11 @@ export class Database {
   /** Runs statements that can not be part of a transaction (VACUUM INTO). */
   run(sql: string, ...parameters: unknown[]): void {
     this.read(() => this.#connection.prepare(sql).run(...parameters));
+  }
+
+  /** Whether the file's structure is sound; says nothing about what is stored in it. */
+  quickCheck(): boolean {
+    return this.read(() => this.#connection.pragma("quick_check(1)", { simple: true }) === "ok");
   }
 
   pragma(name: string): number {

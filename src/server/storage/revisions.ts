@@ -9,6 +9,9 @@ const positionBits = 20n;
 /** Changes that one revision can hold. */
 export const revisionChangesMax = 2 ** Number(positionBits) - 1;
 
+/** Places at which a table that is too large to be verified whole is looked at. */
+const verifyRuns = 500;
+
 /** One row of `rev`; its checksum was right when it was read. */
 export interface StoredRevision {
   readonly id: bigint;
@@ -49,6 +52,7 @@ export class RevisionTable {
   readonly #dropPrevious: Statement<[bigint, bigint]>;
   readonly #tombstones: Statement<[bigint, bigint], RevisionRow>;
   readonly #dropTombstones: Statement<[bigint, bigint]>;
+  readonly #extent: Statement<[], [count: bigint, first: bigint | null, last: bigint | null]>;
 
   constructor(database: Database) {
     this.#path = database.path;
@@ -60,6 +64,7 @@ export class RevisionTable {
     this.#dropPrevious = database.statement(revisionSql.dropPrevious);
     this.#tombstones = database.rawStatement(revisionSql.tombstones);
     this.#dropTombstones = database.statement(revisionSql.dropTombstones);
+    this.#extent = database.rawStatement("SELECT count(*), min(id), max(id) FROM rev");
   }
 
   /** Returns the checksum of the pair alone. */
@@ -105,6 +110,21 @@ export class RevisionTable {
 
   dropTombstones(first: bigint, before: bigint): void {
     this.#dropTombstones.run(first, before);
+  }
+
+  /**
+   * Reads rows so that their checksums are looked at: all of them if there are no more than `rowsMax`, else about as many,
+   * in runs that are spread evenly. Throws StorageFailure `corrupt`.
+   */
+  verify(rowsMax: number): void {
+    const [count, first, last] = this.#extent.get() ?? [0n, null, null];
+    if (first === null || last === null) return;
+    const runs = Number(count) <= rowsMax ? 1 : verifyRuns;
+    const stride = (last - first) / BigInt(runs) + 1n;
+    for (let from = first; from <= last; from += stride) {
+      let left = Math.ceil(rowsMax / runs);
+      for (const _checked of this.between(from, from + stride)) if (--left === 0) break;
+    }
   }
 
   /** The row, if its checksum is right; else StorageFailure `corrupt`. */

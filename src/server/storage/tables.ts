@@ -1,4 +1,5 @@
 /** The small tables of a state file: meta, mark, lease, member, removed, alarm. */
+import type { Membership } from "../raft/types.js";
 import type { Database, Statement } from "./database.js";
 import { decodeId, encodeId } from "./ids.js";
 
@@ -174,6 +175,14 @@ export interface StoredMember {
   readonly peerUrls: readonly string[];
   readonly clientUrls: readonly string[];
   readonly learner: boolean;
+}
+
+/** The configuration that members make up. */
+export function membershipOf(members: readonly StoredMember[]): Membership {
+  return {
+    voters: members.filter(({ learner }) => !learner).map(({ id }) => id),
+    learners: members.filter(({ learner }) => learner).map(({ id }) => id),
+  };
 }
 
 interface MemberRow {
