@@ -25,7 +25,7 @@ export function compact(state: RaftState, index: number): void {
 }
 
 function enterMembership(state: RaftState, membership: Membership, index: number): void {
-  state.membership = membership;
+  state.enterMembership(membership, index);
   if (state.role !== "leader") return;
   keepPeers(state);
   const { transfer } = state;

@@ -1,7 +1,7 @@
 /** What a single change makes of a configuration, and which changes fit. Spec 1.15. */
 import { invariant } from "../invariant.js";
 import { decodeChange } from "./change.js";
-import type { Entry, Membership, MembershipChange } from "./types.js";
+import type { Entry, MemberId, Membership, MembershipChange } from "./types.js";
 
 /**
  * The configuration after the change; undefined if it does not fit: who is added must be new, who is promoted a learner,
@@ -37,6 +37,10 @@ export function membershipAfter(membership: Membership, entry: Entry): Membershi
     learners: membership.learners,
   });
   return next;
+}
+
+export function isMember({ voters, learners }: Membership, id: MemberId): boolean {
+  return voters.includes(id) || learners.includes(id);
 }
 
 function without<T>(members: readonly T[], gone: T): readonly T[] {

@@ -54,6 +54,9 @@ export class RaftCore {
   /** Term and vote as last handed to the disk. */
   #savedTerm: number;
   #savedVote: MemberId | undefined;
+  #savedCommit: number;
+  /** What the writes under way say of the commit index, oldest first. */
+  readonly #commitsInflight: number[] = [];
   /** Promises to ourselves (our own vote), by the append they wait for. */
   readonly #toSelf = new Map<number, readonly Message[]>();
   #reported: RoleChange;
@@ -67,6 +70,7 @@ export class RaftCore {
     this.#appendsInflightMax = config.limits.appendsInflightMax ?? APPENDS_INFLIGHT_MAX;
     this.#savedTerm = this.#state.term;
     this.#savedVote = this.#state.vote;
+    this.#savedCommit = this.#state.durableCommit;
     this.#reported = { role: this.role, term: this.term, leader: this.leader };
     this.#reportedMembership = restored.membership;
   }
@@ -144,6 +148,13 @@ export class RaftCore {
   get changePending(): boolean {
     return isChangePending(this.#state);
   }
+  /**
+   * This member was removed and nobody needs it any more: it may go. A removed leader first sees to it that the others
+   * know, so its applied removal alone is no reason to stop.
+   */
+  get removed(): boolean {
+    return this.#state.removed;
+  }
   /** Leadership is being handed over: nothing is appended. */
   get transferring(): boolean {
     return this.#state.transfer !== undefined || this.#state.farewell !== undefined;
@@ -203,6 +214,7 @@ export class RaftCore {
   #onDurable(appendId: number): void {
     const state = this.#state;
     state.log.completeWrite(appendId);
+    state.durableCommit = this.#commitsInflight.shift() ?? state.durableCommit;
     const toSelf = this.#toSelf.get(appendId);
     if (toSelf !== undefined) {
       this.#toSelf.delete(appendId);
@@ -237,7 +249,9 @@ export class RaftCore {
   /** The next write, unless enough are under way: then what comes meanwhile joins the one after. */
   #takeAppend(): Append | undefined {
     const { log, outbox } = this.#state;
-    const hardStateMoved = this.#savedTerm !== this.term || this.#savedVote !== this.#state.vote;
+    const voteMoved = this.#savedTerm !== this.term || this.#savedVote !== this.#state.vote;
+    // The commit index need not be written for its own sake, unless it brought another configuration (spec 1.15).
+    const hardStateMoved = voteMoved || this.#state.changeIndex > this.#savedCommit;
     const dirty = hardStateMoved || log.dirty;
     if (!dirty && !outbox.hasPromises) return undefined;
     if (!dirty && log.writesInflight === 0) {
@@ -261,6 +275,7 @@ export class RaftCore {
     const wanted = hardStateMoved || entries.length > 0 || install !== undefined;
     // What was appended after a snapshot is not on disk with it, however much of it is committed.
     const hardState = wanted ? this.#hardState(install?.index ?? this.commitIndex) : undefined;
+    this.#commitsInflight.push(this.#savedCommit);
     const compacted = compactTo === undefined ? undefined : { to: compactTo, membership: this.#state.base };
     return { id, hardState, truncateFrom, entries, compact: compacted, install, sendAfter };
   }
@@ -269,6 +284,7 @@ export class RaftCore {
   #hardState(commit: number): HardState {
     this.#savedTerm = this.term;
     this.#savedVote = this.#state.vote;
+    this.#savedCommit = commit;
     return { term: this.#savedTerm, vote: this.#savedVote, commit };
   }
 

@@ -20,6 +20,7 @@ export function onAppend(state: RaftState, request: AppendRequest): void {
     const last = previousIndex + entries.length;
     // Only what this message covers is known to be the leader's.
     commitTo(state, Math.min(request.commit, last));
+    if (state.removalIndex !== undefined && request.commit >= state.removalIndex) state.removed = true;
     acceptThrough(state, request.from, last);
   } else {
     reply(state, request.from, { index: previousIndex, rejectedTerm: previousTerm });
@@ -30,13 +31,11 @@ export function onHeartbeat(state: RaftState, heartbeat: Heartbeat): void {
   follow(state, heartbeat.from);
   // A leader never names more than we acknowledged; commitTo stops a member that lost what it had promised to keep.
   commitTo(state, heartbeat.commit);
-  state.outbox.send({
-    kind: "heartbeatReply",
-    from: state.id,
-    to: heartbeat.from,
-    term: state.term,
-    readRound: heartbeat.readRound,
-  });
+  const { from: to, readRound } = heartbeat;
+  const echo: Message = { kind: "heartbeatReply", from: state.id, to, term: state.term, readRound };
+  // A leader that was removed goes when we know of it, and a power loss must not make us forget.
+  if (state.changeUnsaved) state.outbox.promise(echo);
+  else state.outbox.send(echo);
 }
 
 /**

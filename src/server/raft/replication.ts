@@ -68,13 +68,16 @@ export function sendAppends(state: RaftState): void {
   if (state.parting.size > 0) sendLast(state);
 }
 
-/** Removed peers get what is left and the commit index, once, so that they can see their removal for themselves. */
+/**
+ * Removed peers get what is left and the commit index, once, so that they can see their removal for themselves. They may
+ * be gone for good after that, so we must not forget it in a power loss and count on them again: it waits for the disk.
+ */
 function sendLast(state: RaftState): void {
   for (const [id, peer] of state.parting) {
     if (peer.state === "snapshot" || peer.next < state.log.firstIndex) continue;
     peer.probing = false;
     peer.window.clear();
-    sendAppend(state, id, peer);
+    state.outbox.promise(nextAppend(state, id, peer));
   }
   state.parting.clear();
 }
@@ -97,9 +100,13 @@ function isCommitNews(state: RaftState, peer: Progress): boolean {
   return Math.min(state.log.commit, peer.next - 1) > peer.toldCommit;
 }
 
-/** Sends one append from `peer.next` on; without entries if none are left or the window is full. */
 function sendAppend(state: RaftState, to: MemberId, peer: Progress): void {
-  const { log } = state;
+  state.outbox.send(nextAppend(state, to, peer));
+}
+
+/** One append from `peer.next` on; without entries if none are left or the window is full. */
+function nextAppend(state: RaftState, to: MemberId, peer: Progress): Message {
+  const { id: from, term, log } = state;
   const previousIndex = peer.next - 1;
   const previousTerm = log.term(previousIndex);
   invariant(previousTerm !== undefined, "an append would follow an entry we do not have", { to, previousIndex });
@@ -108,18 +115,9 @@ function sendAppend(state: RaftState, to: MemberId, peer: Progress): void {
     peer.open && range.from <= range.to ? log.slice(range, state.config.limits.messageBytesMax) : noEntries;
   const last = previousIndex + entries.length;
   const commit = log.commit;
-  state.outbox.send({
-    kind: "append",
-    from: state.id,
-    to,
-    term: state.term,
-    previousIndex,
-    previousTerm,
-    entries,
-    commit,
-  });
   peer.toldCommit = Math.max(peer.toldCommit, Math.min(commit, last));
   peer.sent(last, log.bytesBetween(previousIndex, last));
+  return { kind: "append", from, to, term, previousIndex, previousTerm, entries, commit };
 }
 
 function matches(state: RaftState): number[] {

@@ -1,5 +1,5 @@
 /** Everything one member's Raft core remembers between two events; the other files of this room work on it. */
-import { membershipAfter } from "./configuration.js";
+import { isMember, membershipAfter } from "./configuration.js";
 import { RaftLog } from "./log.js";
 import { Outbox } from "./outbox.js";
 import { Prng } from "./prng.js";
@@ -62,6 +62,15 @@ export class RaftState {
   transfer: Transfer | undefined;
   farewell: Farewell | undefined;
 
+  /** Index of the newest change that took effect; 0 if the log holds none. */
+  changeIndex = 0;
+  /** The commit index as the disk holds it for sure. */
+  durableCommit: number;
+  /** Index of the change that removed this member. */
+  removalIndex: number | undefined;
+  /** This member was removed, and others know it for sure: nobody needs it any more. */
+  removed = false;
+
   /** Follower: proposals forwarded in this boot. */
   forwardCount = 0;
 
@@ -72,8 +81,12 @@ export class RaftState {
     this.prng = new Prng(restored.seed);
     this.log = new RaftLog(restored);
     this.base = restored.membership;
-    this.#membership = this.membershipAt(this.log.commit);
-    this.membership = this.#membership;
+    this.#membership = this.base;
+    this.membership = this.base;
+    this.durableCommit = restored.hardState.commit;
+    for (const entry of this.log.changes(0, this.log.commit)) {
+      this.enterMembership(membershipAfter(this.membership, entry), entry.index);
+    }
     this.term = restored.hardState.term;
     this.vote = restored.hardState.vote;
     this.electionTimeout = this.drawTimeout();
@@ -97,6 +110,18 @@ export class RaftState {
   /** The only voter: its own disk is the quorum. */
   get isAlone(): boolean {
     return this.#isAlone;
+  }
+
+  /** The change at `index` is committed and takes effect. */
+  enterMembership(membership: Membership, index: number): void {
+    if (isMember(this.#membership, this.id) && !isMember(membership, this.id)) this.removalIndex = index;
+    this.membership = membership;
+    this.changeIndex = index;
+  }
+
+  /** A change took effect that this member would not know of after a power loss. */
+  get changeUnsaved(): boolean {
+    return this.changeIndex > this.durableCommit;
   }
 
   /** The configuration as of a committed entry of the log. */

@@ -62,10 +62,11 @@ function leaveWhenKnown(state: RaftState): void {
   const isWhole = state.peers.get(heir)?.match === log.lastIndex;
   if (!isWhole && farewell.elapsedTicks < state.config.electionTicks) return;
   sendTimeoutNow(state, heir);
+  state.removed = true;
   becomeFollower(state, state.term, undefined);
 }
 
-/** It echoed a heartbeat that told it to commit the removal. */
+/** It echoed a heartbeat that told it to commit the removal, after it had written that down. */
 function isInformed(state: RaftState, voter: MemberId): boolean {
   const peer = state.peers.get(voter);
   return peer?.farewellRound !== undefined && peer.readRound >= peer.farewellRound;
