@@ -52,6 +52,7 @@ export class RevisionTable {
   readonly #dropPrevious: Statement<[bigint, bigint]>;
   readonly #tombstones: Statement<[bigint, bigint], RevisionRow>;
   readonly #dropTombstones: Statement<[bigint, bigint]>;
+  readonly #run: Statement<[bigint, bigint, number], RevisionRow>;
   readonly #extent: Statement<[], [count: bigint, first: bigint | null, last: bigint | null]>;
 
   constructor(database: Database) {
@@ -64,6 +65,7 @@ export class RevisionTable {
     this.#dropPrevious = database.statement(revisionSql.dropPrevious);
     this.#tombstones = database.rawStatement(revisionSql.tombstones);
     this.#dropTombstones = database.statement(revisionSql.dropTombstones);
+    this.#run = database.rawStatement(`${revisionSql.since} LIMIT ?`);
     this.#extent = database.rawStatement("SELECT count(*), min(id), max(id) FROM rev");
   }
 
@@ -122,8 +124,7 @@ export class RevisionTable {
     const runs = Number(count) <= rowsMax ? 1 : verifyRuns;
     const stride = (last - first) / BigInt(runs) + 1n;
     for (let from = first; from <= last; from += stride) {
-      let left = Math.ceil(rowsMax / runs);
-      for (const _checked of this.between(from, from + stride)) if (--left === 0) break;
+      for (const row of this.#run.iterate(from, from + stride, Math.ceil(rowsMax / runs))) this.checked(row);
     }
   }
 
