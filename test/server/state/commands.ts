@@ -80,6 +80,10 @@ const txn: fc.Arbitrary<TxnRequest> = fc.letrec<{ txn: TxnRequest; step: Request
   ),
 })).txn;
 
+export const checkpoint: fc.Arbitrary<CommandBody> = fc
+  .array(fc.record({ id: fc.constantFrom(...leaseIds), remainingSeconds: fc.integer({ min: 0, max: 60 }).map(BigInt) }))
+  .map((leases): CommandBody => ({ $case: "leaseCheckpoint", value: { leases, onlyInTerm: 0n } }));
+
 export const command: fc.Arbitrary<CommandBody> = fc.oneof(
   { weight: 6, arbitrary: put.map((request): CommandBody => ({ $case: "put", value: request })) },
   { weight: 3, arbitrary: deletion.map((request): CommandBody => ({ $case: "deleteRange", value: request })) },

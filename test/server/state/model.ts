@@ -61,13 +61,17 @@ export function inRange(key: string, from: string, rangeEnd: string): boolean {
 
 export class Model {
   history: Version[] = [];
-  leases = new Set<bigint>();
+  /** What is left of each lease, in seconds; 0: its full time. */
+  leases = new Map<bigint, number>();
+  /** Ids of the members, and whether each is a learner. */
+  members = new Map<bigint, "voter" | "learner">();
+  removed = new Set<bigint>();
   revision = 1;
   compactRevision = -1;
 
   apply(body: CommandBody): ModelOutcome {
     let answer: Answer = "";
-    const saved = { history: [...this.history], leases: new Set(this.leases), revision: this.revision };
+    const saved = { history: [...this.history], leases: new Map(this.leases), revision: this.revision };
     try {
       answer = this.#execute(body);
     } catch (error) {
@@ -195,7 +199,7 @@ export class Model {
         return "";
       case "leaseGrant":
         if (this.leases.has(body.value.id)) fail(status.LeaseExist);
-        this.leases.add(body.value.id);
+        this.leases.set(body.value.id, 0);
         return "";
       case "leaseRevoke":
         if (!this.leases.has(body.value.id)) fail(status.LeaseNotFound);
@@ -203,12 +207,24 @@ export class Model {
         this.leases.delete(body.value.id);
         return "";
       case "leaseCheckpoint":
+        for (const { id, remainingSeconds } of body.value.leases) {
+          if (this.leases.has(id)) this.leases.set(id, Number(remainingSeconds));
+        }
+        return "";
+      case "memberAdd":
+        this.members.set(body.value.id, body.value.learner ? "learner" : "voter");
+        return "";
+      case "memberRemove":
+        this.members.delete(body.value.id);
+        this.removed.add(body.value.id);
+        return "";
+      case "memberPromote":
+        this.members.set(body.value.id, "voter");
+        return "";
+      case "memberUpdate":
+        return "";
       case "alarm":
       case "memberPublish":
-      case "memberAdd":
-      case "memberRemove":
-      case "memberUpdate":
-      case "memberPromote":
       case "clusterVersionSet":
       case "downgrade":
         throw new Error(`the model does not know ${body.$case}`);

@@ -122,8 +122,8 @@ export class World {
   }
 
   /** An entry that changes the membership. */
-  changeEntry(change: MembershipChange, body: CommandBody): Entry {
-    const entry = this.entry(body);
+  changeEntry(change: MembershipChange, body: CommandBody, offset = 1): Entry {
+    const entry = this.entry(body, offset);
     return { ...entry, kind: "change", data: encodeChange(change, entry.data) };
   }
 
