@@ -35,7 +35,7 @@ export function countApplied(metrics: Metrics, batch: readonly Applied[]): void 
     }
     for (const change of leases) {
       if (change.kind === "revoked") metrics.debuggingLeaseRevokedTotal.inc();
-      else {
+      if (change.kind === "granted") {
         metrics.debuggingLeaseGrantedTotal.inc();
         metrics.debuggingLeaseTtlTotal.observe(change.ttlSeconds);
       }

@@ -1,187 +1,199 @@
 /**
- * One member without its front door: stores, Raft core, replica and watch hub, opened in order and closed in reverse.
- * Wires, never decides.
+ * One member without its front door: its data directory, its links to other members, its Raft core, replica and watch hub,
+ * opened in order and closed in reverse. Wires, never decides.
  */
-import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { bootstrapProblem } from "./config/bootstrap.js";
+import { assembleMember, createCore } from "./assemble.js";
+import { type BootstrapOptions, beginning, type FirstPeer, firstPeersOf, hasData } from "./bootstrap.js";
 import type { ServerConfig } from "./config/config.js";
-import { clusterIdOf, memberIdOf } from "./config/identity.js";
+import {
+  closeDurable,
+  type DurableMode,
+  type DurableOpener,
+  type DurableOptions,
+  forgetOthers,
+  prepareDurable,
+} from "./durable.js";
 import { countApplied, observeWork } from "./member-metrics.js";
-import { RaftCore } from "./raft/core.js";
-import type { RaftLimits } from "./raft/types.js";
-import { LocalReplica, type ReplicaLimits } from "./replica/replica.js";
+import { askStranger } from "./peer/ask.js";
+import { startPeers } from "./peer/peers.js";
+import type { PeerRoom } from "./peer/types.js";
+import { snapshotFilesIn } from "./replica/files.js";
+import type { ReplicaLimits } from "./replica/options.js";
+import type { LocalReplica } from "./replica/replica.js";
+import type { Durable } from "./replica/threads/open.js";
 import { type Clock, systemClock } from "./runtime/clock.js";
 import type { Logger } from "./runtime/logger.js";
 import type { Metrics } from "./runtime/metrics.js";
 import { systemRandom } from "./runtime/random.js";
-import { openState } from "./state/state.js";
-import type { Applied, Member as MemberRecord, State } from "./state/types.js";
-import { removeStrayStateFiles } from "./storage/files.js";
-import { openLogStore } from "./storage/log-store.js";
-import type { Bootstrap, LogStore } from "./storage/types.js";
-import { createWatchHub, type WatchHub } from "./watch/hub.js";
+import type { Bootstrap } from "./storage/types.js";
+import type { WatchHub } from "./watch/hub.js";
 
 const mebibyte = 1024 * 1024;
 
-/** Spec: raft-storage.md 1.8, 1.11. */
-const raftLimits: RaftLimits = {
-  messageBytesMax: mebibyte / 2,
-  inflightMessagesMax: 256,
-  inflightBytesMax: 16 * mebibyte,
-  uncommittedBytesMax: 64 * mebibyte,
-  appliedLagEntriesMax: 5000,
-  appliedLagBytesMax: 32 * mebibyte,
-  applyEntriesMax: 1000,
-  applyBytesMax: 4 * mebibyte,
-};
-
 /** Server-side bound on a request beyond two elections (spec/server.md 1.2). */
 const requestTimeoutBaseMs = 5000;
-const watchTickMs = 100;
 
 export interface MemberOptions {
   readonly config: ServerConfig;
   readonly logger: Logger;
   readonly onFatal: (error: unknown) => void;
-  readonly metrics?: Metrics;
+  readonly metrics: Metrics;
+  readonly durable: DurableMode;
 }
 
 export interface Member {
   readonly replica: LocalReplica;
   readonly hub: WatchHub;
+  readonly peers: PeerRoom;
   readonly clock: Clock;
-  readonly log: LogStore;
-  readonly state: State;
+  /** Resolves when the cluster has removed this member; it has to be closed then. */
+  readonly removed: Promise<void>;
+  /** Starts to take part in the cluster. */
+  start(): void;
+  /** Hands leadership over if it can, and lets go of everything. */
   close(): Promise<void>;
 }
 
-/** The config founds no cluster, and there is no data to start from. */
-export class BootstrapRefused extends Error {
-  override readonly name = "BootstrapRefused";
-  readonly reason = "bootstrap";
+/** The cluster has removed this member: it can never be one again with its data. The program ends well. */
+export class MemberRemoved extends Error {
+  override readonly name = "MemberRemoved";
+  readonly reason = "memberRemoved";
+  readonly exitCode = 0;
 }
 
-/** Opens the data directory, or founds a new member in it. Throws BootstrapRefused, StorageRefused or StorageFailure. */
-export function openMember(options: MemberOptions): Member {
-  const { config, logger, onFatal, metrics } = options;
-  const dataDir = join(config.dataDir, "member");
-  if (!hasData(dataDir)) refuseToFound(bootstrapProblem(config));
-  const log = openLogStore({ dir: dataDir, bootstrap: bootstrapOf(config), unsafeNoFsync: config.unsafeNoFsync });
-  const state = openOrClose(log, () => openStateOf(options, log, dataDir));
-  const replica: LocalReplica = new LocalReplica({
-    core: createCore(config, log, state),
-    log,
-    state,
-    clock: systemClock,
-    logger: logger.in("replica"),
-    limits: replicaLimits(config),
-    autoCompaction: config.autoCompaction,
-    dataDir,
-    // A cluster of one has nobody to send to.
-    send: () => undefined,
-    onApplied: (batch: readonly Applied[]) => {
-      hub.onApplied(batch);
-      if (metrics !== undefined) countApplied(metrics, batch);
-    },
-    onFatal,
-    observer: metrics === undefined ? undefined : observeWork(metrics),
-  });
-  const hub = createWatchHub({
-    source: { state: state.reader },
-    clock: systemClock,
-    random: systemRandom,
-    progressNotifyIntervalMs: config.watchProgressNotifyIntervalMs,
-    onEvents: (count) => metrics?.debuggingMvccEventsTotal.inc(count),
-  });
-  const stopTicking = every(watchTickMs, () => hub.tick(systemClock.monotonicMs()));
-  const close = async (): Promise<void> => {
-    stopTicking();
-    await replica.close();
-    state.close();
-    log.close();
-  };
-  return { replica, hub, clock: systemClock, log, state, close };
-}
-
-/** A member with data knows who it is: the flags about the cluster count for nothing (spec/server.md 13.4). */
-function hasData(dataDir: string): boolean {
-  return existsSync(dataDir) && readdirSync(dataDir).length > 0;
-}
-
-function refuseToFound(problem: string | undefined): void {
-  if (problem !== undefined) throw new BootstrapRefused(problem);
-}
-
-/** A member that cannot be opened lets go of its directory. */
-function openOrClose(log: LogStore, open: () => State): State {
+/**
+ * Opens the data directory, or founds or joins a cluster in it, and listens for the other members. Rejects with
+ * BootstrapRefused, MemberRemoved, StorageRefused, StorageFailure, PeerUrlError or the system's error for a port in use.
+ */
+export async function openMember(options: MemberOptions): Promise<Member> {
+  const opened = await openDirectory(options);
+  let peers: PeerRoom | undefined;
   try {
-    return open();
+    const { identity } = opened.durable.initial;
+    if (opened.durable.state.reader.isRemoved(identity.memberId)) throw new MemberRemoved("removed from the cluster");
+    peers = await listenForPeers(options, opened.durable);
+    return assemble(options, opened, peers);
   } catch (error) {
-    log.close();
+    await peers?.close();
+    await closeDurable(opened.durable);
     throw error;
   }
 }
 
-/** While the log still starts at entry 1, a state file that is missing or empty is made again from it. */
-function openStateOf({ config, onFatal }: MemberOptions, log: LogStore, dataDir: string): State {
-  const { initial } = log;
-  removeStrayStateFiles(dataDir, initial.stateFile);
-  return openState({
-    dir: dataDir,
-    file: initial.stateFile,
-    clusterId: initial.identity.clusterId,
-    bootstrap: initial.firstIndex === 1 ? { members: foundersOf(config) } : undefined,
-    unsafeNoFsync: config.unsafeNoFsync,
-    onFailure: onFatal,
+interface Opened {
+  readonly durable: Durable;
+  /** The member's own directory inside the data directory. */
+  readonly dir: string;
+  /** Whom a joiner talks to until it has heard of the members. */
+  readonly firstPeers: readonly FirstPeer[];
+}
+
+async function openDirectory(options: MemberOptions): Promise<Opened> {
+  const opener = prepareDurable(options.durable);
+  const dir = join(options.config.dataDir, "member");
+  try {
+    return await (hasData(dir) ? reopen(options, opener, dir) : begin(options, opener, dir));
+  } catch (error) {
+    await opener.abandon();
+    throw error;
+  }
+}
+
+/** Identity comes from the disk, whatever the flags say. */
+async function reopen(options: MemberOptions, opener: DurableOpener, dir: string): Promise<Opened> {
+  const { config, logger } = options;
+  if (config.forceNewCluster) {
+    const forgotten = forgetOthers(durableOptions(options, dir));
+    logger.warn("this member is the only one of its cluster from now on", { "forgotten-members": forgotten });
+  }
+  const durable = await opener.open(durableOptions(options, dir));
+  // One that joined, and ended before it had heard of the others, has to be told again who they are.
+  const knowsNobody = durable.state.reader.members().length === 0;
+  const { memberId } = durable.initial.identity;
+  return { durable, dir, firstPeers: knowsNobody ? await firstPeersOf(bootstrapOptions(options), memberId) : [] };
+}
+
+async function begin(options: MemberOptions, opener: DurableOpener, dir: string): Promise<Opened> {
+  const { bootstrap, firstPeers } = await beginning(bootstrapOptions(options));
+  return { durable: await opener.open(durableOptions(options, dir, bootstrap)), dir, firstPeers };
+}
+
+function bootstrapOptions({ config, logger }: MemberOptions): BootstrapOptions {
+  return { config, logger: logger.in("bootstrap"), clock: systemClock, ask: askStranger };
+}
+
+function durableOptions(
+  { config, onFatal, metrics }: MemberOptions,
+  dir: string,
+  bootstrap?: Bootstrap,
+): DurableOptions {
+  const { unsafeNoFsync } = config;
+  return { dir, bootstrap, unsafeNoFsync, clock: systemClock, observer: observeWork(metrics), onFatal };
+}
+
+function listenForPeers({ config, logger }: MemberOptions, { initial, state }: Durable): Promise<PeerRoom> {
+  return startPeers({
+    ...initial.identity,
+    listenUrls: config.listenPeerUrls,
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+    electionMs: config.electionTimeoutMs,
+    isRemoved: (id) => state.reader.isRemoved(id),
   });
 }
 
-function foundersOf(config: ServerConfig): readonly MemberRecord[] {
-  return config.initialCluster.map(({ peerUrls }) => ({
-    id: memberIdOf(peerUrls, config.initialClusterToken),
-    name: "",
-    peerUrls,
-    clientUrls: [],
-    learner: false,
-  }));
-}
-
-function bootstrapOf(config: ServerConfig): Bootstrap {
-  const voters = foundersOf(config).map(({ id }) => id);
-  const self = config.initialCluster.find(({ name }) => name === config.name);
-  const memberId = memberIdOf(self?.peerUrls ?? config.initialAdvertisePeerUrls, config.initialClusterToken);
-  return {
-    identity: { clusterId: clusterIdOf(config.initialCluster, config.initialClusterToken), memberId },
-    kind: "found",
-    membership: { voters, learners: [] },
-    createdSeconds: Math.floor(systemClock.wallMs() / 1000),
-  };
-}
-
-function createCore(config: ServerConfig, log: LogStore, state: State): RaftCore {
-  const { initial } = log;
-  const core = new RaftCore(
-    {
-      id: initial.identity.memberId,
-      electionTicks: Math.floor(config.electionTimeoutMs / config.heartbeatIntervalMs),
-      heartbeatTicks: 1,
+function assemble(options: MemberOptions, { durable, dir, firstPeers }: Opened, peers: PeerRoom): Member {
+  const { config, logger, onFatal, metrics } = options;
+  let onRemoved: () => void = () => undefined;
+  const removed = new Promise<void>((resolve) => (onRemoved = resolve));
+  const { replica, hub, listener, start, close } = assembleMember({
+    ...durable,
+    core: createCore({
+      initial: durable.initial,
+      appliedIndex: durable.state.reader.appliedIndex(),
+      electionMs: config.electionTimeoutMs,
+      heartbeatMs: config.heartbeatIntervalMs,
       preVote: config.preVote,
-      limits: raftLimits,
-    },
-    {
-      hardState: initial.hardState,
-      firstIndex: initial.firstIndex,
-      previousTerm: initial.previousTerm,
-      entries: initial.entries,
-      applied: state.reader.appliedIndex(),
-      membership: initial.membership,
       seed: systemRandom.below(2 ** 32),
-      bootCount: initial.bootCount,
+    }),
+    identity: durable.initial.identity,
+    bootCount: durable.initial.bootCount,
+    clock: systemClock,
+    random: systemRandom,
+    schedule: (work) => void setImmediate(work),
+    peers,
+    firstPeers,
+    logger: logger.in("replica"),
+    limits: replicaLimits(config),
+    reconfiguration: { strict: config.strictReconfigCheck, learnersMax: config.learnersMax },
+    leaseCheckpoint: config.leaseCheckpoint,
+    autoCompaction: config.autoCompaction,
+    dataDir: dir,
+    files: snapshotFilesIn(dir),
+    watch: {
+      progressNotifyIntervalMs: config.watchProgressNotifyIntervalMs,
+      onEvents: (count) => metrics.debuggingMvccEventsTotal.inc(count),
     },
-  );
-  log.releaseEntries();
-  return core;
+    onApplied: (batch) => countApplied(metrics, batch),
+    onRemoved,
+    onFatal,
+    observer: observeWork(metrics),
+  });
+  peers.attach(listener);
+  return {
+    replica,
+    hub,
+    peers,
+    clock: systemClock,
+    removed,
+    start,
+    close: async () => {
+      await close({ transfer: true });
+      await peers.close();
+    },
+  };
 }
 
 function replicaLimits(config: ServerConfig): ReplicaLimits {
@@ -195,10 +207,4 @@ function replicaLimits(config: ServerConfig): ReplicaLimits {
     logBytesMax: 64 * mebibyte,
     compactionSleepMs: config.compactionSleepIntervalMs,
   };
-}
-
-function every(intervalMs: number, work: () => void): () => void {
-  const timer = setInterval(work, intervalMs);
-  timer.unref();
-  return () => clearInterval(timer);
 }

@@ -4,80 +4,114 @@
  */
 import { createServices } from "./api/services.js";
 import type { ApiLimits } from "./api/types.js";
+import { ClusterVersion } from "./cluster-version.js";
 import type { ServerConfig } from "./config/config.js";
+import type { DurableMode } from "./durable.js";
 import { type FrontDoor, openFrontDoor } from "./front-door.js";
-import { type Member, openMember } from "./member.js";
+import { type Member, MemberRemoved, openMember } from "./member.js";
 import { countCalls, readMetricsFrom, showClusterVersion } from "./member-metrics.js";
+import { publish } from "./publish.js";
 import type { Logger } from "./runtime/logger.js";
-import { createMetrics } from "./runtime/metrics.js";
-import { clusterVersionAtStart } from "./runtime/version.js";
+import { createMetrics, type Metrics } from "./runtime/metrics.js";
+import { serverVersion } from "./runtime/version.js";
 
 export interface StartOptions {
   readonly config: ServerConfig;
   readonly logger: Logger;
   /** Called once if memory and disk may differ: the process must end (exit code 70), whatever else is under way. */
   readonly onFatal: (error: unknown) => void;
+  /** Calls off a start that waits, for other members perhaps: it is undone and rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 export interface RunningServer {
   /** Where clients reach this server, with the ports that were chosen where the config said 0. */
   readonly clientUrls: readonly string[];
   readonly metricsUrls: readonly string[];
-  /** Ends cleanly: streams are told, calls under way finish, everything acknowledged is on disk. */
+  /** Resolves when the cluster has removed this member, which then has to be closed. Never rejects. */
+  readonly removed: Promise<void>;
+  /** Ends cleanly: leadership is handed over, streams are told, calls under way finish, what is acknowledged is on disk. */
   close(): Promise<void>;
 }
 
-/** Starts one member and resolves when it serves. Rejects if it cannot: bad data directory, port in use. */
-export async function startServer(options: StartOptions): Promise<RunningServer> {
-  const { config, logger } = options;
+/**
+ * Starts one member and resolves when it serves, which takes a quorum. Rejects if it cannot: bad data directory, port in use,
+ * nothing to join, removed from its cluster.
+ */
+export function startServer(options: StartOptions): Promise<RunningServer> {
+  return startServerWith(options, "threads");
+}
+
+/** The same, with a choice of where durable work runs. */
+export async function startServerWith(options: StartOptions, durable: DurableMode): Promise<RunningServer> {
+  const { config, signal = new AbortController().signal } = options;
   const metrics = createMetrics();
-  const member = openMember({ ...options, metrics });
+  const member = await openMember({ ...options, metrics, durable });
   try {
-    const services = createServices({ ...member, limits: apiLimits(config), logger, onCall: countCalls(metrics) });
-    readMetricsFrom(metrics, member, config);
-    const door = await openFrontDoor({ ...options, member, services, metrics });
+    signal.throwIfAborted();
+    const door = await openDoor(options, member, metrics);
     try {
-      member.replica.start();
-      showClusterVersion(metrics, await publish(member, config, door));
+      const version = keepClusterVersion(options, member, metrics);
+      member.start();
+      await serveWhenKnown({ ...options, signal }, member, door);
+      return running(member, door, version);
     } catch (error) {
       await door.close();
       throw error;
     }
-    logger.info("ready to serve client requests", { urls: door.clientUrls });
-    return running(member, door);
   } catch (error) {
     await member.close();
     throw error;
   }
 }
 
-function running(member: Member, door: FrontDoor): RunningServer {
+function openDoor(options: StartOptions, member: Member, metrics: Metrics): Promise<FrontDoor> {
+  const { config, logger } = options;
+  const services = createServices({ ...member, limits: apiLimits(config), logger, onCall: countCalls(metrics) });
+  readMetricsFrom(metrics, member, config);
+  return openFrontDoor({ ...options, member, services, metrics });
+}
+
+/** Clients that come earlier wait in the queue of the port (spec/server.md 13.4). */
+async function serveWhenKnown(
+  { config, logger, signal }: StartOptions & { readonly signal: AbortSignal },
+  { replica, removed, clock }: Member,
+  door: FrontDoor,
+): Promise<void> {
+  const stopping = new AbortController();
+  void removed.then(() => stopping.abort(new MemberRemoved("removed from the cluster")));
+  await publish({
+    replica,
+    clock,
+    logger: logger.in("publish"),
+    name: config.name,
+    clientUrls: door.advertised(config.advertiseClientUrls),
+    signal: AbortSignal.any([signal, stopping.signal]),
+  });
+  door.serve();
+  logger.info("ready to serve client requests", { urls: door.clientUrls });
+}
+
+function keepClusterVersion({ logger }: StartOptions, member: Member, metrics: Metrics): ClusterVersion {
+  const onVersion = (version: string): void => showClusterVersion(metrics, version);
+  const version = new ClusterVersion({ ...member, logger: logger.in("cluster-version"), serverVersion, onVersion });
+  version.start();
+  return version;
+}
+
+function running(member: Member, door: FrontDoor, version: ClusterVersion): RunningServer {
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
+    version.stop();
     await door.close();
     await member.close();
   };
   return {
     clientUrls: door.clientUrls,
     metricsUrls: door.metricsUrls,
+    removed: member.removed,
     close: () => (closing ??= close()),
   };
-}
-
-/** Makes this member's name and client URLs known through the log. Resolves to the cluster's version, set if it is new. */
-async function publish({ replica }: Member, config: ServerConfig, door: FrontDoor): Promise<string> {
-  const { memberId } = replica.status();
-  await replica.linearizableRead();
-  const known = replica.state.members().find(({ id }) => id === memberId);
-  const clientUrls = door.advertised(config.advertiseClientUrls);
-  if (known?.name !== config.name || known.clientUrls.join() !== clientUrls.join()) {
-    const value = { id: memberId, name: config.name, clientUrls: [...clientUrls] };
-    await replica.propose({ $case: "memberPublish", value });
-  }
-  const version = replica.state.clusterVersion();
-  if (version !== undefined) return version;
-  await replica.propose({ $case: "clusterVersionSet", value: { version: clusterVersionAtStart } });
-  return clusterVersionAtStart;
 }
 
 function apiLimits(config: ServerConfig): ApiLimits {

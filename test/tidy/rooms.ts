@@ -19,11 +19,14 @@ const raftChange = "src/server/raft/change.ts";
 const compositionRoot = [
   "assemble.ts",
   "bootstrap.ts",
+  "cluster-version.ts",
+  "durable.ts",
   "front-door.ts",
   "index.ts",
   "main.ts",
   "member-metrics.ts",
   "member.ts",
+  "publish.ts",
   "server.ts",
   "testing.ts",
 ];

@@ -3,22 +3,34 @@
  * process is paused. Followers never expire anything. Spec: server.md 5.7, raft-storage.md 3.6.
  */
 import TinyQueue from "tinyqueue";
+import { status, WireError } from "../../../proto/status.js";
 import type { Lease, LeaseChange } from "../state/types.js";
 
 /** Leases revoked in one scan, and revocations under way at once (spec/server.md 5.7). */
 const expiredPerScanMax = 500;
 const revocationsInFlightMax = 16;
+/** From so many leases on a new leader spreads their ends, to at most so many a second (spec/server.md 5.7). */
+const spreadLeasesMin = 1000;
+const endsPerSecondMax = 750;
 
 interface Deadline {
   readonly id: bigint;
   readonly atMs: number;
 }
 
+interface Waiter {
+  readonly resolve: (ttlSeconds: number) => void;
+  readonly reject: (error: WireError) => void;
+}
+
 interface Running {
   readonly ttlSeconds: number;
   deadlineMs: number;
+  /** Checkpoints asked for, the stored one included, and how many of them a later entry took back. */
+  checkpoints: number;
+  takenBack: number;
   /** Renewals that wait until the expired lease is gone. */
-  readonly waiters: ((ttlSeconds: number) => void)[];
+  readonly waiters: Waiter[];
 }
 
 export interface LeaseExpiryOptions {
@@ -47,17 +59,26 @@ export class LeaseExpiry {
     return this.leading;
   }
 
-  /** This member leads and has applied everything of earlier terms: every lease starts anew with its full TTL. */
+  /**
+   * This member leads and has applied everything of earlier terms: every lease starts anew, with what the last checkpoint
+   * left of it or else with its full TTL, and one election timeout more.
+   */
   promote(leases: readonly Lease[]): void {
     this.demote();
     this.leading = true;
-    for (const lease of leases) this.start(lease.id, lease.ttlSeconds, this.options.extendMs);
+    const startMs = this.options.nowMs() + this.options.extendMs;
+    const deadlines = leases.map((lease) => ({ lease, atMs: startMs + leftSeconds(lease) * 1000 }));
+    for (const { lease, atMs } of spread(deadlines)) {
+      this.start(lease, atMs, lease.remainingSeconds > 0 ? 1 : 0);
+    }
   }
 
-  /** This member leads no longer: deadlines mean nothing here, and blocked renewals end unanswered (TTL 0). */
+  /** This member leads no longer: deadlines mean nothing here, and nobody here can say what a renewal comes to. */
   demote(): void {
     this.leading = false;
-    for (const lease of this.running.values()) for (const answer of lease.waiters) answer(0);
+    for (const { waiters } of this.running.values()) {
+      for (const { reject } of waiters) reject(new WireError(status.NotPrimaryLessor));
+    }
     this.running.clear();
     this.expired.clear();
     this.heap = new TinyQueue<Deadline>([], (a, b) => a.atMs - b.atMs);
@@ -67,16 +88,27 @@ export class LeaseExpiry {
   follow(changes: readonly LeaseChange[]): void {
     if (!this.leading) return;
     for (const change of changes) {
-      if (change.kind === "granted") this.start(change.id, change.ttlSeconds, 0);
-      else this.forget(change.id);
+      switch (change.kind) {
+        case "granted":
+          this.start(change, this.options.nowMs() + change.ttlSeconds * 1000, 0);
+          break;
+        case "revoked":
+          this.forget(change.id);
+          break;
+        case "checkpointed":
+        // Counted when it was asked for.
+      }
     }
   }
 
-  /** Restarts the time of a lease: its full TTL in seconds, 0 once an expired one is gone, undefined if unknown. */
+  /**
+   * Restarts the time of a lease: its full TTL in seconds, 0 once an expired one is gone, undefined if unknown. Rejects
+   * with NotPrimaryLessor if this member stops leading meanwhile.
+   */
   renew(id: bigint): Promise<number> | number | undefined {
     const lease = this.running.get(id);
     if (lease === undefined) return undefined;
-    if (this.isExpired(lease)) return new Promise((resolve) => lease.waiters.push(resolve));
+    if (this.isExpired(lease)) return new Promise((resolve, reject) => lease.waiters.push({ resolve, reject }));
     lease.deadlineMs = this.options.nowMs() + lease.ttlSeconds * 1000;
     this.heap.push({ id, atMs: lease.deadlineMs });
     return lease.ttlSeconds;
@@ -90,6 +122,28 @@ export class LeaseExpiry {
 
   ordered(): readonly bigint[] {
     return [...this.running.entries()].toSorted(([, a], [, b]) => a.deadlineMs - b.deadlineMs).map(([id]) => id);
+  }
+
+  /** Leases that have more than so much time left, with that time rounded up; each is counted as checkpointed. */
+  checkpoint(moreThanSeconds: number): readonly { readonly id: bigint; readonly remainingSeconds: number }[] {
+    const nowMs = this.options.nowMs();
+    const long = [...this.running.entries()].filter(([, lease]) => lease.deadlineMs - nowMs > moreThanSeconds * 1000);
+    return long.map(([id, lease]) => {
+      lease.checkpoints += 1;
+      return { id, remainingSeconds: Math.ceil((lease.deadlineMs - nowMs) / 1000) };
+    });
+  }
+
+  /** Checkpoints of the lease that hold; a renewal must take them back, or the next leader would shorten the lease. */
+  standingCheckpoints(id: bigint): number | undefined {
+    const lease = this.running.get(id);
+    return lease === undefined || lease.takenBack >= lease.checkpoints ? undefined : lease.checkpoints;
+  }
+
+  /** An entry that takes back the first `checkpoints` of the lease is applied. */
+  tookBack(id: bigint, checkpoints: number): void {
+    const lease = this.running.get(id);
+    if (lease !== undefined) lease.takenBack = Math.max(lease.takenBack, checkpoints);
   }
 
   /** Finds what has expired, within the limit, and revokes it; called twice a second. */
@@ -129,9 +183,8 @@ export class LeaseExpiry {
     return lease.deadlineMs <= this.options.nowMs();
   }
 
-  private start(id: bigint, ttlSeconds: number, extendMs: number): void {
-    const deadlineMs = this.options.nowMs() + ttlSeconds * 1000 + extendMs;
-    this.running.set(id, { ttlSeconds, deadlineMs, waiters: [] });
+  private start({ id, ttlSeconds }: Pick<Lease, "id" | "ttlSeconds">, deadlineMs: number, checkpoints: number): void {
+    this.running.set(id, { ttlSeconds, deadlineMs, checkpoints, takenBack: 0, waiters: [] });
     this.heap.push({ id, atMs: deadlineMs });
   }
 
@@ -139,6 +192,22 @@ export class LeaseExpiry {
     const lease = this.running.get(id);
     this.running.delete(id);
     this.expired.delete(id);
-    for (const answer of lease?.waiters ?? []) answer(0);
+    for (const { resolve } of lease?.waiters ?? []) resolve(0);
   }
+}
+
+function leftSeconds({ ttlSeconds, remainingSeconds }: Lease): number {
+  return remainingSeconds > 0 ? remainingSeconds : ttlSeconds;
+}
+
+/** Moves ends later, never earlier, so that no second holds more than can be revoked in it. */
+function spread<T extends { readonly atMs: number }>(deadlines: readonly T[]): readonly T[] {
+  if (deadlines.length < spreadLeasesMin) return deadlines;
+  const ordered: T[] = [];
+  for (const deadline of deadlines.toSorted((a, b) => a.atMs - b.atMs)) {
+    const secondBefore = ordered[ordered.length - endsPerSecondMax];
+    const atMs = Math.max(deadline.atMs, secondBefore === undefined ? 0 : secondBefore.atMs + 1000);
+    ordered.push({ ...deadline, atMs });
+  }
+  return ordered;
 }

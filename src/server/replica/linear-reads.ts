@@ -3,18 +3,20 @@
  * Spec: server.md 3.2 (barrier), raft-storage.md 1.6. A retry is always a new request with a new id.
  */
 import { status, WireError, type WireStatus } from "../../../proto/status.js";
+import { abortError } from "./signals.js";
 
 const retryAfterMs = 500;
 
 interface Reader {
   readonly deadlineMs: number;
+  readonly signal: AbortSignal | undefined;
   readonly resolve: () => void;
   readonly reject: (error: WireError) => void;
 }
 
 /** Readers that share one barrier. `index` is known once the leader has confirmed it. */
 interface Round {
-  readonly readers: readonly Reader[];
+  readers: readonly Reader[];
   readonly requestIds: number[];
   askedMs: number;
   index: number | undefined;
@@ -39,9 +41,9 @@ export class LinearReads {
     this.options = options;
   }
 
-  wait(nowMs: number): Promise<void> {
+  wait(nowMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.arriving.push({ deadlineMs: nowMs + this.options.timeoutMs, resolve, reject });
+      this.arriving.push({ deadlineMs: nowMs + this.options.timeoutMs, signal, resolve, reject });
     });
   }
 
@@ -71,9 +73,10 @@ export class LinearReads {
     this.rounds = waiting;
   }
 
-  /** The core refused a request: wait for the retry, unless the leader changed under it. */
-  rejected(requestId: number, reason: "noLeader" | "leaderChanged"): void {
-    if (reason === "leaderChanged") this.failRound(requestId, status.LeaderChanged);
+  /** The leader changed under a request; without a leader it simply waits for the retry. */
+  leaderChanged(requestId: number): void {
+    const round = this.rounds.find((candidate) => candidate.requestIds.includes(requestId));
+    if (round !== undefined) this.fail(round, status.LeaderChanged);
   }
 
   /** A leader is known (again): what has no answer yet asks at once instead of waiting for the retry. */
@@ -81,10 +84,13 @@ export class LinearReads {
     for (const round of this.rounds) if (round.index === undefined) this.ask(round, nowMs);
   }
 
-  /** Once a tick: asks again where no answer came, and fails what is overdue. */
+  /** Once a tick: asks again where no answer came, and ends what is overdue or whose caller is gone. */
   tick(nowMs: number): void {
     for (const round of this.rounds) {
-      if (round.readers[0] !== undefined && round.readers[0].deadlineMs <= nowMs) this.fail(round, status.Timeout);
+      round.readers = round.readers.filter((reader) => !isAborted(reader));
+      const [first] = round.readers;
+      if (first === undefined) this.rounds = this.rounds.filter((other) => other !== round);
+      else if (first.deadlineMs <= nowMs) this.fail(round, status.Timeout);
       else if (round.index === undefined && nowMs - round.askedMs >= retryAfterMs) {
         this.slowCount += 1;
         this.ask(round, nowMs);
@@ -105,14 +111,16 @@ export class LinearReads {
     this.options.ask(requestId);
   }
 
-  private failRound(requestId: number, wireStatus: WireStatus): void {
-    const round = this.rounds.find((candidate) => candidate.requestIds.includes(requestId));
-    if (round !== undefined) this.fail(round, wireStatus);
-  }
-
   private fail(round: Round, wireStatus: WireStatus): void {
     this.failedCount += 1;
     this.rounds = this.rounds.filter((other) => other !== round);
     for (const reader of round.readers) reader.reject(new WireError(wireStatus));
   }
+}
+
+/** Ends a reader whose caller is gone. */
+function isAborted({ signal, reject }: Reader): boolean {
+  if (signal?.aborted !== true) return false;
+  reject(abortError(signal));
+  return true;
 }

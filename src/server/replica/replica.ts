@@ -1,38 +1,19 @@
 /**
- * Drives the Raft core of this member: proposals in, results out, reads confirmed, leases timed, logs compacted.
- * It knows neither watchers nor peers: whoever builds it plugs in `send` and `onApplied`.
+ * Drives the Raft core of this member: proposals in, results out, reads confirmed, leases timed, members changed, snapshots
+ * sent and installed, logs compacted. It knows neither watchers nor transports: whoever builds it plugs them in.
  */
-import { status, WireError } from "../../../proto/status.js";
-import type { RaftCore } from "../raft/core.js";
-import type { Effects, Message, RoleChange } from "../raft/types.js";
-import type { Clock } from "../runtime/clock.js";
-import type { Logger } from "../runtime/logger.js";
+import { status, WireError, type WireStatus } from "../../../proto/status.js";
+import type { Effects, MembershipChange, RoleChange, SnapshotMeta } from "../raft/types.js";
 import { encodeCommand } from "../state/command.js";
-import type { Applied, CommandBody, CommandResponse, State } from "../state/types.js";
-import type { Identity, LogStore } from "../storage/types.js";
-import { type AutoCompactionRule, createAutoCompaction } from "./auto-compaction.js";
-import { ReplicaLeases } from "./leases.js";
-import { LinearReads } from "./linear-reads.js";
-import { Maintenance } from "./maintenance.js";
-import { Proposals } from "./proposals.js";
+import type { Applied, CommandBody, CommandResponse, StateReader } from "../state/types.js";
+import type { ReplicaLeases } from "./leases.js";
+import type { Maintenance } from "./maintenance.js";
+import type { Membership } from "./membership.js";
+import type { ReplicaOptions } from "./options.js";
+import { createParts, type Parts } from "./parts.js";
+import { outgoingName } from "./snapshot-sender.js";
 import { Turn } from "./turn.js";
-import type { AppliedListener, Outcome, Replica, ReplicaStatus } from "./types.js";
-import { inlineLog, inlineState, type WorkObserver } from "./workers.js";
-
-export interface ReplicaLimits {
-  readonly heartbeatMs: number;
-  readonly electionMs: number;
-  /** Server-side bound on a request: 5 s + 2 x election timeout (spec/server.md 1.2). */
-  readonly requestTimeoutMs: number;
-  readonly requestBytesMax: number;
-  /** Log entries kept behind what is applied, for members that lag. */
-  readonly catchUpEntries: number;
-  /** Entries beyond the catch-up tail that pile up before they are dropped in one go. */
-  readonly logSlackEntries: number;
-  /** Bytes of log kept in memory; above it, half of what is applied goes, catch-up or not. */
-  readonly logBytesMax: number;
-  readonly compactionSleepMs: number;
-}
+import type { Outcome, PeerListener, Replica, ReplicaStatus, WaitOptions } from "./types.js";
 
 export interface ReplicaCounts {
   readonly pendingProposals: number;
@@ -42,85 +23,74 @@ export interface ReplicaCounts {
   readonly leaderChanges: number;
 }
 
-export interface ReplicaOptions {
-  readonly core: RaftCore;
-  readonly log: LogStore;
-  readonly state: State;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly limits: ReplicaLimits;
-  readonly autoCompaction: AutoCompactionRule;
-  readonly dataDir: string;
-  readonly send: (messages: readonly Message[]) => void;
-  readonly onApplied: AppliedListener;
-  readonly onFatal: (error: unknown) => void;
-  readonly observer: WorkObserver | undefined;
-}
+const leaseScanIntervalMs = 500;
 
 export class LocalReplica implements Replica {
-  readonly state: State["reader"];
+  readonly state: StateReader;
   readonly leases: ReplicaLeases;
   readonly maintenance: Maintenance;
+  readonly members: Membership;
+  /** What the other members bring: for whoever owns the connections to them. */
+  readonly listener: PeerListener;
   private readonly options: ReplicaOptions;
-  private readonly identity: Identity;
-  private readonly learner: boolean;
   private readonly turn: Turn;
-  private readonly proposals: Proposals;
-  private readonly reads: LinearReads;
-  private readonly autoCompaction;
-  /** Encoded commands that wait for a leader to be known. */
-  private readonly unsent = new Map<number, Uint8Array>();
-  private leaderSinceMs: number | undefined;
+  private readonly parts: Parts;
+  private leaderElectedMs: number | undefined;
   private leaderChanges = 0;
   private lastScanMs = 0;
   private cancelTick: (() => void) | undefined;
   private closed = false;
 
   constructor(options: ReplicaOptions) {
-    const { clock, limits } = options;
+    const { files, state } = options;
     this.options = options;
-    const { identity, membership } = options.log.initial;
-    this.identity = identity;
-    this.learner = membership.learners.includes(identity.memberId);
-    this.state = options.state.reader;
-    this.proposals = new Proposals({ timeoutMs: limits.requestTimeoutMs });
-    this.reads = new LinearReads({
-      timeoutMs: limits.requestTimeoutMs,
-      nextRequestId: () => this.proposals.nextSequence(),
-      ask: (requestId) => this.turn.step({ kind: "read", requestId }),
-    });
-    this.autoCompaction = createAutoCompaction(options.autoCompaction, clock.monotonicMs());
-    this.maintenance = new Maintenance(options);
-    this.leases = this.createLeases();
+    for (const name of files.names()) if (outgoingName.test(name)) files.remove(name);
     this.turn = this.createTurn();
+    this.parts = createParts(options, {
+      step: (event) => this.turn.step(event),
+      linearizableRead: () => this.linearizableRead(),
+      proposeAsLeader: (body) => this.proposeAsLeader(body),
+      proposeChange: (change, body) => this.proposeChange(change, body),
+      pauseApplying: () => this.turn.pauseApplying(),
+    });
+    this.state = state.reader;
+    this.leases = this.parts.leases;
+    this.maintenance = this.parts.maintenance;
+    this.members = this.parts.members;
+    this.listener = this.createListener();
   }
 
-  /** Starts ticking; a member that is the only voter stands for election at once instead of waiting out a timeout. */
+  /**
+   * Starts ticking; a member that is the only voter stands for election at once instead of waiting out a timeout. One that
+   * was removed before it stopped says so again.
+   */
   start(): void {
+    const { core, identity } = this.options;
+    this.parts.links.update();
     this.scheduleTick();
-    const { voters } = this.options.log.initial.membership;
-    if (voters.length === 1 && voters[0] === this.identity.memberId) this.turn.step({ kind: "campaign" });
+    this.parts.removal.check(core.membership);
+    const { voters } = core.membership;
+    if (voters.length === 1 && voters[0] === identity.memberId) this.turn.step({ kind: "campaign" });
   }
 
-  async close(): Promise<void> {
-    this.closed = true;
-    this.cancelTick?.();
-    this.turn.stop();
-    this.proposals.failAll(status.Stopped);
-    this.reads.failAll(status.Stopped);
-    this.leases.stop();
-    await this.maintenance.close();
+  /** With `transfer` leadership goes to another voter first, if that takes no longer than an election timeout. */
+  async close(how: { readonly transfer?: boolean } = {}): Promise<void> {
+    if (how.transfer === true && !this.closed) await this.parts.transfer.giveAway();
+    this.stop();
+    this.parts.sender.close();
+    this.maintenance.close();
+    await this.parts.receiver.close();
   }
 
   status(): ReplicaStatus {
-    const { core } = this.options;
+    const { core, identity } = this.options;
     return {
-      clusterId: this.identity.clusterId,
-      memberId: this.identity.memberId,
+      clusterId: identity.clusterId,
+      memberId: identity.memberId,
       term: core.term,
       role: core.role,
       leader: core.leader,
-      learner: this.learner,
+      learner: core.membership.learners.includes(identity.memberId),
       committedIndex: core.commitIndex,
       appliedIndex: core.appliedIndex,
     };
@@ -132,180 +102,233 @@ export class LocalReplica implements Replica {
 
   /** Numbers for metrics. */
   counts(): ReplicaCounts {
+    const { proposals, reads } = this.parts;
     return {
-      pendingProposals: this.proposals.pendingCount,
-      failedProposals: this.proposals.failedCount,
-      slowReads: this.reads.slowCount,
-      failedReads: this.reads.failedCount,
+      pendingProposals: proposals.pendingCount,
+      failedProposals: proposals.failedCount,
+      slowReads: reads.slowCount,
+      failedReads: reads.failedCount,
       leaderChanges: this.leaderChanges,
     };
   }
 
-  async propose<K extends CommandResponse["kind"]>(body: CommandBody): Promise<Outcome<K>> {
-    if (this.closed) throw new WireError(status.Stopped);
-    const sequence = this.proposals.nextSequence();
-    const { initial } = this.options.log;
-    const data = encodeCommand({ origin: this.identity.memberId, boot: initial.bootCount, sequence }, body);
-    if (data.byteLength > this.options.limits.requestBytesMax) throw new WireError(status.RequestTooLarge);
-    const outcome = this.proposals.wait(sequence, this.options.clock.monotonicMs());
-    if (this.options.core.leader === undefined) this.unsent.set(sequence, data);
-    else this.turn.step({ kind: "propose", requestId: sequence, data });
-    return (await outcome) as unknown as Outcome<K>;
+  async propose<K extends CommandResponse["kind"]>(body: CommandBody, options?: WaitOptions): Promise<Outcome<K>> {
+    return (await this.submit(body, "anywhere", options?.signal)) as unknown as Outcome<K>;
   }
 
-  linearizableRead(): Promise<void> {
+  /**
+   * Proposes what rests on being the leader: appended by this member in its present term or not at all. Rejects with NotLeader
+   * if it does not lead, else as `propose`.
+   */
+  async proposeAsLeader<K extends CommandResponse["kind"]>(body: CommandBody): Promise<Outcome<K>> {
+    if (this.options.core.role !== "leader") throw new WireError(status.NotLeader);
+    return (await this.submit(body, "here", undefined)) as unknown as Outcome<K>;
+  }
+
+  linearizableRead(options?: WaitOptions): Promise<void> {
     if (this.closed) return Promise.reject(new WireError(status.Stopped));
     this.turn.schedule();
-    return this.reads.wait(this.options.clock.monotonicMs());
+    return this.parts.reads.wait(this.options.clock.monotonicMs(), options?.signal);
+  }
+
+  /** Synchronous up to the core, so that a command for the leader is never given to a member that no longer is. */
+  private submit(body: CommandBody, where: "anywhere" | "here", signal: AbortSignal | undefined): Promise<Outcome> {
+    if (this.closed) throw new WireError(status.Stopped);
+    const { proposals } = this.parts;
+    const sequence = proposals.nextSequence();
+    const data = this.encode(sequence, body);
+    if (data.byteLength > this.options.limits.requestBytesMax) throw new WireError(status.RequestTooLarge);
+    const submission = { data, where, signal, startedMs: this.options.clock.monotonicMs() };
+    return proposals.submit(sequence, submission, this.hasLeader());
+  }
+
+  private encode(sequence: number, body: CommandBody): Uint8Array {
+    const { identity, bootCount } = this.options;
+    return encodeCommand({ origin: identity.memberId, boot: bootCount, sequence }, body);
+  }
+
+  private proposeChange(change: MembershipChange, body: CommandBody): number {
+    const requestId = this.parts.proposals.nextSequence();
+    this.turn.step({ kind: "proposeChange", requestId, change, data: this.encode(requestId, body) });
+    return requestId;
   }
 
   private createTurn(): Turn {
     const { options } = this;
     return new Turn({
-      core: options.core,
-      log: inlineLog(options.log, options),
-      state: inlineState(options.state, options),
-      send: options.send,
-      onTurn: () => this.reads.startRound(options.clock.monotonicMs()),
-      onApplied: (batch) => this.applied(batch),
+      ...options,
+      send: (messages) => options.peers.send(messages),
+      onTurn: () => this.parts.reads.startRound(options.clock.monotonicMs()),
+      onApplied: (batch, changed) => this.applied(batch, changed),
       onRole: (change) => this.roleChanged(change),
-      onRead: (read) => {
-        this.reads.confirmed(read.requestId, read.index);
-        this.reads.applied(options.core.appliedIndex);
+      onMembership: (membership) => this.parts.removal.check(membership),
+      onRead: ({ requestId, index }) => {
+        this.parts.reads.confirmed(requestId, index);
+        this.parts.reads.applied(options.core.appliedIndex);
       },
       onRejected: (rejected) => this.rejected(rejected),
+      onNeedSnapshot: (peers) => this.parts.sender.send(peers),
+      onInstalled: (snapshot) => this.installed(snapshot),
       onFatal: (error) => this.fatal(error),
     });
   }
 
-  private createLeases(): ReplicaLeases {
-    return new ReplicaLeases({
-      memberId: this.identity.memberId,
-      clock: this.options.clock,
-      logger: this.options.logger,
-      electionMs: this.options.limits.electionMs,
-      heartbeatMs: this.options.limits.heartbeatMs,
-      state: this.state,
-      propose: (body) => this.propose(body),
-      linearizableRead: () => this.linearizableRead(),
-      term: () => this.options.core.term,
-    });
+  private createListener(): PeerListener {
+    const { parts, turn } = this;
+    return {
+      messages: (messages) => {
+        for (const message of messages) turn.step({ kind: "message", message });
+      },
+      unreachable: (peer) => turn.step({ kind: "peerUnreachable", peer }),
+      refused: (id) => parts.peerDown.refused(id),
+      removed: () => parts.removal.tell(),
+      receiveSnapshot: (head) => parts.receiver.receive(head),
+      answer: (from, question) => parts.questions.answer(from, question),
+    };
   }
 
-  private applied(batch: readonly Applied[]): void {
-    this.options.onApplied(batch);
-    const { core } = this.options;
+  private applied(batch: readonly Applied[], changed: boolean): void {
+    const { core, onApplied } = this.options;
+    const { leases, reads, appliedWait, links, logCompactor } = this.parts;
+    onApplied(batch);
+    if (changed) links.update();
+    appliedWait.advance(core.appliedIndex);
     for (const entry of batch) {
-      this.leases.follow(entry.leases);
-      if (entry.request === undefined && entry.term === core.term && core.role === "leader") this.leases.promote();
-      const own = entry.request?.origin === this.identity.memberId;
-      if (own && entry.request.boot === this.options.log.initial.bootCount) {
-        this.proposals.settle(entry.request.sequence, entry);
-      }
+      leases.follow(entry.leases);
+      if (entry.request === undefined && entry.term === core.term && core.role === "leader") leases.promote();
+      this.settle(entry);
       if (entry.result.kind === "ok" && entry.result.response.kind === "compact") this.maintenance.compactionStarted();
     }
-    this.reads.applied(core.appliedIndex);
-    this.dropOldLog();
+    reads.applied(core.appliedIndex);
+    logCompactor.applied();
   }
 
-  private dropOldLog(): void {
-    const { core, state } = this.options;
-    const target = this.logDropTarget(core.appliedIndex - core.firstIndex + 1);
-    if (target === undefined) return;
-    const index = Math.min(target, state.makeDurable());
-    if (index >= core.firstIndex) this.turn.step({ kind: "compact", index });
+  /** Answers the call of this boot that waits for the entry. */
+  private settle(entry: Applied): void {
+    const { identity, bootCount } = this.options;
+    const { request } = entry;
+    if (request?.origin !== identity.memberId || request.boot !== bootCount) return;
+    const { proposals, members } = this.parts;
+    if (!proposals.settle(request.sequence, entry)) members.settle(request.sequence, entry);
   }
 
-  /** The last index to drop, if it is time: the log holds `appliedCount` entries that are applied. */
-  private logDropTarget(appliedCount: number): number | undefined {
-    const { core, limits } = this.options;
-    if (core.logBytes > limits.logBytesMax && appliedCount > 1) return core.firstIndex + Math.floor(appliedCount / 2);
-    if (appliedCount < limits.catchUpEntries + limits.logSlackEntries) return undefined;
-    return core.appliedIndex - limits.catchUpEntries;
+  /** Calls whose entries the snapshot holds wait for their deadline: what they came to is not known here. */
+  private installed(snapshot: SnapshotMeta): void {
+    const { receiver, links, appliedWait, reads } = this.parts;
+    this.options.onRestored();
+    links.update();
+    appliedWait.advance(snapshot.index);
+    reads.applied(snapshot.index);
+    this.maintenance.compactionStarted();
+    receiver.installed(snapshot);
   }
 
   private roleChanged(change: RoleChange): void {
-    const { clock, logger } = this.options;
+    const { clock, logger, identity } = this.options;
+    const { leases, members, transfer, proposals, reads } = this.parts;
     const nowMs = clock.monotonicMs();
-    this.leaderSinceMs = change.leader === undefined ? undefined : nowMs;
-    if (change.role !== "leader") this.leases.demote();
-    logger.info("raft role changed", { ...change, "local-member-id": this.identity.memberId });
+    if (change.role !== "leader") leases.demote();
+    members.roleChanged();
+    transfer.roleChanged();
+    logger.info("raft role changed", { ...change, "local-member-id": identity.memberId });
     if (change.leader === undefined) return;
+    this.leaderElectedMs = nowMs;
     this.leaderChanges += 1;
-    for (const [sequence, data] of this.unsent) {
-      this.unsent.delete(sequence);
-      if (this.proposals.isWaiting(sequence)) this.turn.step({ kind: "propose", requestId: sequence, data });
-    }
-    this.reads.leaderKnown(nowMs);
+    proposals.giveHeld();
+    reads.leaderKnown(nowMs);
   }
 
   private rejected({ requestId, reason }: Effects["rejected"][number]): void {
+    const { proposals, members, reads } = this.parts;
+    if (members.rejected(requestId, reason)) return;
     switch (reason) {
       case "tooManyUncommitted":
       case "tooManyUnapplied":
-        this.proposals.fail(requestId, status.TooManyRequests);
+        proposals.refused(requestId, status.TooManyRequests);
+        return;
+      case "leaderChanged":
+        if (!proposals.notAppended(requestId)) reads.leaderChanged(requestId);
         return;
       case "noLeader":
-      case "leaderChanged":
-        if (this.proposals.isWaiting(requestId)) this.proposals.fail(requestId, status.RaftProposalDropped);
-        else this.reads.rejected(requestId, reason);
+      case "transferring":
+      case "changePending":
+      case "changeInvalid":
+        // A read without a leader waits for its retry.
+        proposals.notAppended(requestId);
     }
   }
 
   private scheduleTick(): void {
     if (this.closed) return;
-    this.cancelTick = this.options.clock.after(this.options.limits.heartbeatMs, () => {
+    const { clock, limits, schedule } = this.options;
+    this.cancelTick = clock.after(limits.heartbeatMs, () => {
       this.scheduleTick();
-      this.tick();
+      // After a stall the heartbeats that have come meanwhile are handled before the tick that would miss them.
+      schedule(() => this.tick());
     });
   }
 
   /** At most one Raft tick per call, however late it comes: missed ticks are dropped, never delivered in a burst. */
   private tick(): void {
-    const { clock, limits, state } = this.options;
+    if (this.closed) return;
+    const { clock, core } = this.options;
+    const { leases, reads, proposals, autoCompactor, divergence, sender } = this.parts;
     const nowMs = clock.monotonicMs();
-    this.leases.tick();
+    leases.tick();
     this.turn.step({ kind: "tick" });
-    this.reads.tick(nowMs);
-    const facts = { nowMs, electionTimeoutMs: limits.electionMs, leaderSinceMs: this.leaderSinceMs };
-    this.proposals.expire(facts, new Set(this.unsent.keys()));
-    for (const sequence of this.unsent.keys()) if (!this.proposals.isWaiting(sequence)) this.unsent.delete(sequence);
-    if (nowMs - this.lastScanMs >= 500) {
+    reads.tick(nowMs);
+    this.expire(nowMs);
+    if (core.leader !== undefined && !core.transferring) proposals.giveHeld();
+    if (nowMs - this.lastScanMs >= leaseScanIntervalMs) {
       this.lastScanMs = nowMs;
-      this.leases.scan();
+      leases.scan();
     }
-    this.compactAutomatically(nowMs);
-    this.guard(() => state.checkpoint());
+    autoCompactor.tick(nowMs);
+    if (leases.primary) divergence.tick(nowMs);
+    sender.tick(nowMs);
+    this.options.state.checkpoint();
   }
 
-  private compactAutomatically(nowMs: number): void {
-    const target = this.autoCompaction.due(nowMs, this.state.revision());
-    if (target === undefined || this.options.core.role !== "leader") return;
-    const body = { $case: "compact", value: { revision: BigInt(target), physical: false } } as const;
-    this.propose(body).then(
-      () => this.options.logger.info("compacted automatically", { revision: target }),
-      (error: unknown) => {
-        // Somebody else compacted further already: that is what was wanted.
-        if (error instanceof WireError && error.message === status.Compacted.message) return;
-        this.options.logger.warn("failed to compact automatically", { revision: target, error });
-      },
-    );
+  private expire(nowMs: number): void {
+    this.parts.proposals.expire({
+      nowMs,
+      electionTimeoutMs: this.options.limits.electionMs,
+      leaderElectedMs: this.leaderElectedMs,
+      connectionLost: (startedMs) => this.connectionLost(startedMs),
+    });
   }
 
-  private guard(work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      this.fatal(error);
-    }
+  /** A leader is known, and the link to it, or to the quorum that it needs, has not held since that moment. */
+  private connectionLost(sinceMs: number): boolean {
+    const { core, peers, identity } = this.options;
+    if (core.leader === undefined) return false;
+    const held = (id: bigint): boolean =>
+      id === identity.memberId || (peers.connectedSinceMs(id) ?? Infinity) < sinceMs;
+    if (core.leader !== identity.memberId) return !held(core.leader);
+    const { voters } = core.membership;
+    return voters.filter(held).length < Math.floor(voters.length / 2) + 1;
   }
 
   private fatal(error: unknown): void {
-    this.turn.stop();
-    this.cancelTick?.();
-    this.closed = true;
-    this.proposals.failAll(status.Stopped);
-    this.reads.failAll(status.Stopped);
+    this.stop();
     this.options.onFatal(error);
   }
+
+  /** Nothing is stepped, applied or answered any more but with "server stopped". */
+  private stop(): void {
+    const { proposals, reads, leases, calls, members, appliedWait, peerDown, removal } = this.parts;
+    this.closed = true;
+    this.turn.stop();
+    this.cancelTick?.();
+    peerDown.stop();
+    removal.stop();
+    calls.close();
+    members.close();
+    failAll([proposals, reads, appliedWait], status.Stopped);
+    leases.demote();
+  }
+}
+
+function failAll(waiting: readonly { failAll(wireStatus: WireStatus): void }[], wireStatus: WireStatus): void {
+  for (const calls of waiting) calls.failAll(wireStatus);
 }

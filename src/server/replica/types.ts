@@ -49,7 +49,10 @@ export interface Replica {
  */
 export interface MembershipControl {
   /** Resolves to the new member; its id is chosen here (spec/server.md 6.3). */
-  add(member: { readonly peerUrls: readonly string[]; readonly learner: boolean }, options: WaitOptions): Promise<Member>;
+  add(
+    member: { readonly peerUrls: readonly string[]; readonly learner: boolean },
+    options: WaitOptions,
+  ): Promise<Member>;
   remove(id: bigint, options: WaitOptions): Promise<void>;
   update(id: bigint, peerUrls: readonly string[], options: WaitOptions): Promise<void>;
   promote(id: bigint, options: WaitOptions): Promise<void>;
@@ -111,6 +114,23 @@ export interface SnapshotSink {
   /** All bytes have come, and their number and SHA-256 are right. Resolves when the snapshot is installed or refused. */
   finish(): Promise<void>;
   abort(reason: unknown): void;
+}
+
+/** The files of the data directory in which snapshots of peers come and go. Names have no directory. */
+export interface SnapshotFiles {
+  names(): readonly string[];
+  /** Deletes a file, and what a database leaves beside it. */
+  remove(name: string): void;
+  /** Opens a new file; an old one of this name is replaced. */
+  create(name: string): Promise<FileWriter>;
+}
+
+export interface FileWriter {
+  write(chunk: Uint8Array): Promise<void>;
+  /** Closes the file; resolves when its bytes and its name survive a power cut. */
+  finish(): Promise<void>;
+  /** Closes and deletes the file. */
+  discard(): Promise<void>;
 }
 
 /** Expiry as the leader keeps it; never decided by anyone else. */

@@ -99,6 +99,10 @@ export class LocalReader implements StateReader {
     return this.#store.read(() => this.#store.tables.removed.has(id));
   }
 
+  removedMembers(): readonly bigint[] {
+    return this.#store.read(() => this.#store.tables.removed.all());
+  }
+
   alarms(): readonly Alarm[] {
     return this.#alarms.list();
   }

@@ -128,6 +128,8 @@ export interface StateReader {
   membership(): Membership;
   /** Whether this id was a member once and was removed; it can never be one again. */
   isRemoved(id: bigint): boolean;
+  /** Every id that was removed, in order. */
+  removedMembers(): readonly bigint[];
   alarms(): readonly Alarm[];
   clusterVersion(): string | undefined;
   /** Version that a downgrade goes to (x.y.z as it was requested); undefined if there is none under way. */

@@ -1,0 +1,201 @@
+/**
+ * Snapshots from the leader: written under the next state file's name, inspected, and given to the core, which installs
+ * them or not. One at a time; whatever fails leaves no file behind. Spec: raft-storage.md 1.14, 4.11.
+ */
+import { join } from "node:path";
+import type { RaftCore } from "../raft/core.js";
+import type { RaftEvent, SnapshotMeta } from "../raft/types.js";
+import type { Logger } from "../runtime/logger.js";
+import { nextStateFile } from "../storage/files.js";
+import type { FileLock } from "./file-lock.js";
+import type { FileWriter, SnapshotFiles, SnapshotHead, SnapshotSink } from "./types.js";
+import type { StateFacts, StateRunner } from "./workers.js";
+
+/** A snapshot that this member does not take; the sender is told why. */
+export class SnapshotRefused extends Error {
+  override readonly name = "SnapshotRefused";
+}
+
+export interface SnapshotReceiverOptions {
+  readonly clusterId: bigint;
+  readonly core: Pick<RaftCore, "term" | "commitIndex" | "installs">;
+  readonly state: Pick<StateRunner, "file" | "inspect">;
+  readonly logger: Logger;
+  readonly files: SnapshotFiles;
+  readonly dataDir: string;
+  readonly lock: FileLock;
+  readonly step: (event: RaftEvent) => void;
+}
+
+export class SnapshotReceiver {
+  private readonly options: SnapshotReceiverOptions;
+  private incoming: IncomingSnapshot | undefined;
+  /** Ends when the file of the last snapshot is closed, or gone. */
+  private settled: Promise<void> = Promise.resolve();
+  private readonly installing = new Map<string, () => void>();
+
+  constructor(options: SnapshotReceiverOptions) {
+    this.options = options;
+  }
+
+  /** Throws SnapshotRefused if the snapshot is not wanted. */
+  receive(head: SnapshotHead): SnapshotSink {
+    const { core, lock, state } = this.options;
+    if (head.senderTerm < core.term)
+      throw new SnapshotRefused(`its sender leads in term ${head.senderTerm}, now is ${core.term}`);
+    if (head.index <= core.commitIndex) throw new SnapshotRefused(`index ${head.index} is committed here already`);
+    if (this.incoming !== undefined && isNewer(head, this.incoming.head)) {
+      this.incoming.abort(new SnapshotRefused("a newer snapshot came"));
+    }
+    const release = lock.tryTake();
+    if (release === undefined) throw new SnapshotRefused("another state file is being written");
+    const incoming = new IncomingSnapshot({
+      ...this.options,
+      head,
+      file: nextStateFile(state.file),
+      after: this.settled,
+      install: (snapshot) => this.install(head, snapshot),
+    });
+    this.incoming = incoming;
+    this.settled = incoming.ended.then(() => {
+      if (this.incoming === incoming) this.incoming = undefined;
+    });
+    incoming.onEnd(release);
+    return incoming;
+  }
+
+  /** The state is that of the snapshot now. */
+  installed({ file }: SnapshotMeta): void {
+    this.installing.get(file)?.();
+    this.installing.delete(file);
+  }
+
+  async close(): Promise<void> {
+    this.incoming?.abort(new SnapshotRefused("this member stops"));
+    for (const resolve of this.installing.values()) resolve();
+    await this.settled;
+  }
+
+  /** Resolves to whether the core took the snapshot, once it is installed. */
+  private async install(head: SnapshotHead, snapshot: SnapshotMeta): Promise<boolean> {
+    const { core, step, logger } = this.options;
+    step({ kind: "snapshotReceived", from: head.from, term: head.senderTerm, snapshot });
+    if (!core.installs.some(({ file }) => file === snapshot.file)) return false;
+    await new Promise<void>((resolve) => this.installing.set(snapshot.file, resolve));
+    logger.info("installed a snapshot", { "remote-peer-id": head.from, "snapshot-index": head.index });
+    return true;
+  }
+}
+
+interface IncomingOptions extends SnapshotReceiverOptions {
+  readonly head: SnapshotHead;
+  readonly file: string;
+  /** When the file name is free. */
+  readonly after: Promise<void>;
+  readonly install: (snapshot: SnapshotMeta) => Promise<boolean>;
+}
+
+/** One snapshot on its way in. */
+class IncomingSnapshot implements SnapshotSink {
+  readonly head: SnapshotHead;
+  /** Resolves when nothing is written any more. */
+  readonly ended: Promise<void>;
+  private readonly options: IncomingOptions;
+  private readonly opened: Promise<FileWriter>;
+  private writtenBytes = 0;
+  private stage: "writing" | "finishing" | "ended" = "writing";
+  private failure: unknown;
+  private end: () => void = () => undefined;
+
+  constructor(options: IncomingOptions) {
+    this.options = options;
+    this.head = options.head;
+    this.ended = new Promise((resolve) => {
+      this.end = resolve;
+    });
+    this.opened = options.after.then(() => options.files.create(options.file));
+    // Whoever writes or finishes is told.
+    this.opened.catch(() => undefined);
+  }
+
+  /** Called once nothing is written any more, before anybody can write the next one. */
+  onEnd(listener: () => void): void {
+    const { end } = this;
+    this.end = () => {
+      listener();
+      end();
+    };
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    this.assertWriting();
+    this.writtenBytes += chunk.byteLength;
+    try {
+      if (this.writtenBytes > this.head.sizeBytes) throw new SnapshotRefused("it is longer than announced");
+      const file = await this.opened;
+      this.assertWriting();
+      await file.write(chunk);
+    } catch (error) {
+      this.abort(error);
+      throw error;
+    }
+  }
+
+  async finish(): Promise<void> {
+    this.assertWriting();
+    this.stage = "finishing";
+    let kept = false;
+    try {
+      await (await this.opened).finish();
+      const snapshot = this.verified(await this.inspected());
+      kept = await this.options.install(snapshot);
+    } finally {
+      this.stage = "ended";
+      if (!kept) this.options.files.remove(this.options.file);
+      this.end();
+    }
+  }
+
+  abort(reason: unknown): void {
+    if (this.stage !== "writing") return;
+    this.stage = "ended";
+    this.failure = reason;
+    this.options.logger.warn("a snapshot did not come through", { "remote-peer-id": this.head.from, reason });
+    void this.discard();
+  }
+
+  private async discard(): Promise<void> {
+    try {
+      await (await this.opened).discard();
+    } catch (error) {
+      // The next start deletes what may be left.
+      this.options.logger.warn("failed to discard a snapshot", { error });
+    }
+    this.end();
+  }
+
+  private inspected(): Promise<StateFacts | undefined> {
+    const { state, dataDir, file } = this.options;
+    return new Promise((resolve) => state.inspect(join(dataDir, file), resolve));
+  }
+
+  /** The file holds what was announced. Throws SnapshotRefused. */
+  private verified(facts: StateFacts | undefined): SnapshotMeta {
+    const { head, options } = this;
+    if (facts === undefined) throw new SnapshotRefused("it is damaged or no state file");
+    if (facts.clusterId !== options.clusterId) throw new SnapshotRefused("it belongs to another cluster");
+    const { appliedIndex: index, appliedTerm: term, membership } = facts;
+    if (index !== head.index || term !== head.term) throw new SnapshotRefused("it is not the one that was announced");
+    return { index, term, membership, file: options.file };
+  }
+
+  private assertWriting(): void {
+    if (this.stage === "writing") return;
+    throw this.failure ?? new SnapshotRefused("it has ended already");
+  }
+}
+
+function isNewer(head: SnapshotHead, other: SnapshotHead): boolean {
+  if (head.senderTerm !== other.senderTerm) return head.senderTerm > other.senderTerm;
+  return head.index > other.index;
+}

@@ -1,0 +1,92 @@
+/** Handing leadership over: asked for by an operator (MoveLeader), or by this member before it stops. */
+import { status, WireError } from "../../../proto/status.js";
+import type { RaftCore } from "../raft/core.js";
+import type { MemberId, RaftEvent } from "../raft/types.js";
+import type { Clock } from "../runtime/clock.js";
+import type { StateReader } from "../state/types.js";
+import { orAborted } from "./signals.js";
+import type { Peers, WaitOptions } from "./types.js";
+
+export interface TransferOptions {
+  readonly memberId: MemberId;
+  readonly core: RaftCore;
+  readonly state: Pick<StateReader, "members">;
+  readonly peers: Pick<Peers, "connectedSinceMs">;
+  readonly clock: Clock;
+  readonly heartbeatMs: number;
+  readonly electionMs: number;
+  readonly step: (event: RaftEvent) => void;
+}
+
+/** The core gives up after one election timeout; the new leader needs a moment to be known here. */
+const waitElections = 2;
+
+export class Transfer {
+  private readonly options: TransferOptions;
+  private waiting: (() => void)[] = [];
+
+  constructor(options: TransferOptions) {
+    this.options = options;
+  }
+
+  /**
+   * Resolves when `to` leads, as seen here. Rejects with NotLeader, BadLeaderTransferee (no voter of the cluster) or
+   * LeaderTransferTimeout: after two election timeouts at most, so that a target that is down holds nobody up.
+   */
+  async to(target: MemberId, { signal }: WaitOptions): Promise<void> {
+    const { core, state } = this.options;
+    if (core.role !== "leader") throw new WireError(status.NotLeader);
+    const member = state.members().find(({ id }) => id === target);
+    if (member === undefined || member.learner) throw new WireError(status.BadLeaderTransferee);
+    if (core.leader === target) return;
+    this.options.step({ kind: "transfer", to: target });
+    await orAborted(
+      this.until(() => core.leader === target),
+      signal,
+    );
+    if (core.leader !== target) throw new WireError(status.LeaderTransferTimeout);
+  }
+
+  /** Gives leadership to the voter that is best placed, if this member leads and there is one; bounded by an election timeout. */
+  async giveAway(): Promise<void> {
+    const { core } = this.options;
+    const target = core.role === "leader" ? this.bestTarget() : undefined;
+    if (target === undefined) return;
+    this.options.step({ kind: "transfer", to: target });
+    await this.until(() => core.role !== "leader", 1);
+  }
+
+  /** Something may have changed: called at every change of role. */
+  roleChanged(): void {
+    const { waiting } = this;
+    this.waiting = [];
+    for (const wake of waiting) wake();
+  }
+
+  /** The connected voter that has been so for the longest time, among those that hold (nearly) all of the log. */
+  private bestTarget(): MemberId | undefined {
+    const { core, memberId, peers } = this.options;
+    const candidates = core.membership.voters
+      .filter((id) => id !== memberId && core.peer(id)?.state === "replicate")
+      .map((id) => ({ id, sinceMs: peers.connectedSinceMs(id) }))
+      .filter((candidate): candidate is { id: bigint; sinceMs: number } => candidate.sinceMs !== undefined);
+    return candidates.toSorted((a, b) => a.sinceMs - b.sinceMs).at(0)?.id;
+  }
+
+  /** Resolves when the condition holds, or after so many election timeouts. */
+  private async until(condition: () => boolean, elections = waitElections): Promise<void> {
+    const { clock, electionMs } = this.options;
+    const endMs = clock.monotonicMs() + elections * electionMs;
+    while (!condition() && clock.monotonicMs() < endMs) await this.change(endMs - clock.monotonicMs());
+  }
+
+  private change(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.options.clock.after(delayMs, resolve);
+      this.waiting.push(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+}
