@@ -3,8 +3,9 @@
 /** One row: what was measured, and the samples of both sides. */
 export interface Row {
   readonly name: string;
-  readonly unit: "calls/s" | "ms" | "MiB";
+  readonly unit: "calls/s" | "ms" | "MiB" | "s" | "writes" | "elections";
   readonly ours: readonly number[];
+  /** Empty if it cannot be measured there. */
   readonly theirs: readonly number[];
 }
 
@@ -17,8 +18,10 @@ export interface Circumstances {
 
 export function report({ date, machine, versions }: Circumstances, rows: readonly Row[]): string {
   const lines = rows.map(({ name, unit, ours, theirs }) => {
-    const [a, b] = [median(ours), median(theirs)];
-    return `| ${name} | ${number(a)} ${unit} | ${number(b)} ${unit} | ${(a / b).toFixed(2)} |`;
+    const a = median(ours);
+    if (theirs.length === 0) return `| ${name} | ${number(a)} ${unit} | | |`;
+    const b = median(theirs);
+    return `| ${name} | ${number(a)} ${unit} | ${number(b)} ${unit} | ${b === 0 ? "" : (a / b).toFixed(2)} |`;
   });
   return [
     `Measured on ${date.toISOString().slice(0, 10)}: ${machine}; ${versions}.`,
@@ -29,6 +32,12 @@ export function report({ date, machine, versions }: Circumstances, rows: readonl
   ].join("\n");
 }
 
+/** The smallest sample that at least so many per cent of the samples do not exceed; NaN if there are none. */
+export function percentile(samples: readonly number[], percent: number): number {
+  const sorted = samples.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil((sorted.length * percent) / 100) - 1)] ?? Number.NaN;
+}
+
 export function median(samples: readonly number[]): number {
   const sorted = samples.toSorted((a, b) => a - b);
   const middle = sorted.length / 2;
@@ -37,8 +46,8 @@ export function median(samples: readonly number[]): number {
   return (low + high) / 2;
 }
 
-/** Whole numbers from 100 on, one decimal below; thousands apart. */
+/** Whole numbers from 100 on, and where nothing is behind the point; one decimal below. Thousands apart. */
 function number(value: number): string {
-  const text = value >= 100 ? String(Math.round(value)) : value.toFixed(1);
+  const text = value >= 100 || value === 0 ? String(Math.round(value)) : value.toFixed(1);
   return text.replace(/\B(?=(\d{3})+(?!\d))/g, " ");
 }

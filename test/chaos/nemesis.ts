@@ -2,6 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Dice } from "../crash/plan.js";
 import type { Cluster } from "../support/cluster.js";
+import { leaderOf } from "../support/leader.js";
 import { clients, type Links } from "../support/links.js";
 import type { Member } from "../support/member.js";
 import { rawClient } from "../support/raw-client.js";
@@ -182,25 +183,5 @@ export class Nemesis {
     } finally {
       client.close();
     }
-  }
-}
-
-/** The running member that says of itself that it leads, in the highest term; undefined if none does. */
-export async function leaderOf({ members }: Cluster): Promise<Member | undefined> {
-  const answers = await Promise.all(members.map(async (member) => ({ member, status: await statusOf(member) })));
-  const leading = answers.filter(({ status }) => status !== undefined && status.leader === status.header?.memberId);
-  leading.sort((a, b) => Number((b.status?.raftTerm ?? 0n) - (a.status?.raftTerm ?? 0n)));
-  return leading[0]?.member;
-}
-
-async function statusOf({ endpoint }: Member) {
-  const client = rawClient(endpoint);
-  try {
-    return await client.status({}, { timeoutMs: 500 });
-  } catch {
-    // Dead, paused or cut off: then it is not the leader we look for.
-    return undefined;
-  } finally {
-    client.close();
   }
 }

@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { compareKeys, type KeyState, replay } from "../crash/history.js";
 import { Dice } from "../crash/plan.js";
 import { Cluster } from "../support/cluster.js";
+import { leaderOf } from "../support/leader.js";
 import { Links } from "../support/links.js";
 import type { Member, Program } from "../support/member.js";
 import { rawClient } from "../support/raw-client.js";
@@ -10,7 +11,7 @@ import { SlowDisk } from "../support/slow-disk.js";
 import { Chronicle } from "./chronicle.js";
 import { keepAsking, keepLookingBack, RawAccess, type Stage, stateOf } from "./clients.js";
 import { type HeldLease, keepHolding, leasePrefix } from "./lease-holders.js";
-import { leaderOf, Nemesis, type Tally } from "./nemesis.js";
+import { Nemesis, type Tally } from "./nemesis.js";
 import { SdkAccess } from "./sdk-access.js";
 import { type Evidence, verify } from "./verify.js";
 import { keepWatching, Recorder, type WatchSession, type WatchStage } from "./watchers.js";
@@ -106,7 +107,10 @@ class Chaos {
     await traffic;
     wrong.push(...(await this.#end()));
     await recording;
-    const chronicle = new Chronicle(this.#recorded, await this.#extent());
+    const extent = await this.#extent();
+    const finals = await this.#readMembers(wrong);
+    // From here on this process computes: the links stand still, so nobody may be asked any more.
+    const chronicle = new Chronicle(this.#recorded, extent);
     const evidence = {
       operations: this.#stage.operations,
       denied: this.#stage.denied,
@@ -115,7 +119,9 @@ class Chaos {
       sessions: [...this.#recorded, ...this.#sessions],
       leases: this.#leases,
     };
-    wrong.push(...verify(evidence, chronicle), ...(await this.#compareMembers(chronicle)));
+    wrong.push(...verify(evidence, chronicle));
+    const expected = replay(chronicle.revisions());
+    for (const { who, keys } of finals) wrong.push(...compareKeys(expected, keys).map((line) => `${who}: ${line}`));
     const { journal, tally } = this.#nemesis;
     return { wrong, evidence, journal, tally, revision: chronicle.revision };
   }
@@ -205,25 +211,25 @@ class Chaos {
     return { through: this.#lastRevision, compactRevision };
   }
 
-  /** All members hold the same, and what the history says. */
-  async #compareMembers(chronicle: Chronicle): Promise<string[]> {
-    const expected = replay(chronicle.revisions());
+  /** What each member holds in the end, and whether their hashes are equal. */
+  async #readMembers(wrong: string[]): Promise<{ who: string; keys: Map<string, KeyState> }[]> {
     const { members } = this.#world.cluster;
-    const wrong: string[] = [];
+    const finals: { who: string; keys: Map<string, KeyState> }[] = [];
     for (const consistency of ["linearizable", "serializable"] as const) {
       for (const member of members) {
         const { keys } = await readAll(member, consistency);
-        wrong.push(...compareKeys(expected, keys).map((line) => `${member.name}, ${consistency}: ${line}`));
+        finals.push({ who: `${member.name}, ${consistency}`, keys });
       }
     }
     let hashes: string[] = [];
     // A compaction that was just acknowledged may still be under way on a member.
     const equal = await eventually(settleMsMax, async () => {
-      const answers = await Promise.all(members.map((member) => hashAt(member, chronicle.revision)));
+      const answers = await Promise.all(members.map((member) => hashAt(member, this.#lastRevision)));
       hashes = answers.map(({ hash, compactRevision }) => `${hash} compacted at ${compactRevision}`);
       return new Set(hashes).size === 1;
     });
-    return equal ? wrong : [...wrong, `the members' hashes differ: ${hashes.join(", ")}`];
+    if (!equal) wrong.push(`the members' hashes differ: ${hashes.join(", ")}`);
+    return finals;
   }
 }
 
