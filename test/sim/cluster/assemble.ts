@@ -1,0 +1,198 @@
+/** Plugs the rooms of one member together as production does, with the simulated world around them. */
+import { RaftCore } from "../../../src/server/raft/core.js";
+import { snapshotFilesIn } from "../../../src/server/replica/files.js";
+import { inlineLog, inlineState } from "../../../src/server/replica/inline.js";
+import { LocalReplica } from "../../../src/server/replica/replica.js";
+import type { Clock } from "../../../src/server/runtime/clock.js";
+import { type Logger, silentLogger } from "../../../src/server/runtime/logger.js";
+import { openState, stateBootstrapOf } from "../../../src/server/state/state.js";
+import type { State } from "../../../src/server/state/types.js";
+import { StorageFailure } from "../../../src/server/storage/failure.js";
+import { removeStrayStateFiles } from "../../../src/server/storage/files.js";
+import { openLogStore } from "../../../src/server/storage/log-store.js";
+import type { Bootstrap, LogStore } from "../../../src/server/storage/types.js";
+import { createWatchHub, type WatchHub } from "../../../src/server/watch/hub.js";
+import type { SimProcess } from "../world/process.js";
+import type { SimMember } from "./member.js";
+
+/** The parts of a running member. */
+export interface Assembled {
+  readonly core: RaftCore;
+  readonly replica: LocalReplica;
+  readonly hub: WatchHub;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  start(): void;
+  close(): Promise<void>;
+}
+
+const watchTickMs = 100;
+
+export function assemble(member: SimMember, process: SimProcess, bootstrap: Bootstrap | undefined): Assembled {
+  const { shared, dir } = member;
+  const { tuning, network } = shared;
+  const log = watchedLog(member, openLogStore({ dir, bootstrap }));
+  const { initial } = log;
+  shared.raft.opened(member.id, initial.firstIndex, initial.entries);
+  removeStrayStateFiles(dir, initial.stateFile);
+  const onFatal = (error: unknown): void => {
+    if (member.process === process) member.failed(error);
+  };
+  const state = watchedState(
+    member,
+    openState({
+      dir,
+      file: initial.stateFile,
+      clusterId: initial.identity.clusterId,
+      bootstrap: stateBootstrapOf(initial),
+      markIntervalEntries: tuning.markIntervalEntries,
+      onFailure: onFatal,
+    }),
+  );
+  const core = new RaftCore(
+    {
+      id: initial.identity.memberId,
+      electionTicks: Math.floor(tuning.electionMs / tuning.heartbeatMs),
+      heartbeatTicks: 1,
+      preVote: true,
+      limits: tuning.raft,
+    },
+    {
+      ...initial,
+      applied: state.reader.appliedIndex(),
+      seed: member.random.next(),
+    },
+  );
+  const { bootCount, identity } = initial;
+  log.releaseEntries();
+  const { clock } = process;
+  const runner = { clock, observer: undefined, onFatal };
+  const replica: LocalReplica = new LocalReplica({
+    core,
+    identity,
+    bootCount,
+    log: inlineLog(log, { ...runner, defer: delayed(member, process, tuning.syncMs) }),
+    state: inlineState(state, {
+      ...runner,
+      dataDir: dir,
+      defer: delayed(member, process, tuning.applyMs),
+    }),
+    clock,
+    random: member.random,
+    schedule: (work) => process.after(0, work),
+    peers: network.peersOf(member.id, process),
+    firstPeers: [],
+    logger: silentLogger,
+    limits: {
+      ...tuning.replica,
+      heartbeatMs: tuning.heartbeatMs,
+      electionMs: tuning.electionMs,
+      requestTimeoutMs: 5000 + 2 * tuning.electionMs,
+      requestBytesMax: 1_572_864,
+    },
+    reconfiguration: { strict: true, learnersMax: 1 },
+    leaseCheckpoint: tuning.leaseCheckpoint,
+    autoCompaction: { kind: "off" },
+    dataDir: dir,
+    files: snapshotFilesIn(dir),
+    onApplied: (batch) => hub.onApplied(batch),
+    onRestored: () => hub.restored(),
+    onRemoved: () => process.after(0, () => member.removed()),
+    onFatal,
+    observer: undefined,
+  });
+  const hub = createWatchHub({
+    source: { state: state.reader },
+    clock,
+    random: member.random,
+    progressNotifyIntervalMs: tuning.watchProgressMs,
+    limits: tuning.watch,
+  });
+  const tickHub = (): void => {
+    hub.tick(clock.monotonicMs());
+    clock.after(watchTickMs, tickHub);
+  };
+  return {
+    core,
+    replica,
+    hub,
+    clock,
+    logger: silentLogger,
+    start: () => {
+      network.attach(member.id, {
+        process,
+        listener: replica.listener,
+        knowsRemoved: (id) => state.reader.isRemoved(id),
+      });
+      replica.start();
+      tickHub();
+    },
+    close: () => replica.close(),
+  };
+}
+
+/** Work that takes as long as this disk takes; sometimes it is there already. */
+function delayed(member: SimMember, process: SimProcess, meanMs: number): (work: () => void) => void {
+  const { disk, random } = member;
+  return (work) => {
+    if (disk.slowness === 1 && disk.stalls === 0 && random.chance(0.5)) {
+      work();
+      return;
+    }
+    const stallMs = disk.stalls > 0 && random.chance(disk.stalls) ? 500 * random.fraction() : 0;
+    process.after(random.around(meanMs) * disk.slowness + stallMs, work);
+  };
+}
+
+/** Tells the checks what is durable, and fails when the disk is told to. */
+function watchedLog(member: SimMember, store: LogStore): LogStore {
+  const { raft } = member.shared;
+  return {
+    get initial() {
+      return store.initial;
+    },
+    releaseEntries: () => store.releaseEntries(),
+    append: (batch) => {
+      const { fails } = member.disk;
+      if (fails !== undefined) {
+        // After a failed sync nobody knows what is on the disk.
+        if (fails === "io" && member.random.chance(0.5)) {
+          store.append(batch);
+          raft.written(member.id, batch);
+        }
+        throw new StorageFailure(fails, "the simulated disk fails");
+      }
+      store.append(batch);
+      raft.written(member.id, batch);
+    },
+    switchStateFile: (file) => store.switchStateFile(file),
+    close: () => store.close(),
+  };
+}
+
+/** Tells the checks what is applied. */
+function watchedState(member: SimMember, state: State): State {
+  const { raft, history } = member.shared;
+  return {
+    reader: state.reader,
+    get file() {
+      return state.file;
+    },
+    apply: (entries) => {
+      // What is applied may have been committed in this very event.
+      if (member.parts !== undefined) raft.look(member.id, member.parts.core);
+      raft.applies(member.id, entries);
+      const batch = state.apply(entries);
+      history.applied(member.id, entries, batch);
+      const index = state.reader.appliedIndex();
+      if (history.wantsHash(index)) history.hashed(member.id, index, state.reader.hashAll());
+      return batch;
+    },
+    makeDurable: () => state.makeDurable(),
+    compactStep: (rowsMax) => state.compactStep(rowsMax),
+    checkpoint: () => state.checkpoint(),
+    exportTo: (path) => state.exportTo(path),
+    switchFile: (file, commit) => state.switchFile(file, commit),
+    close: () => state.close(),
+  };
+}

@@ -1,0 +1,90 @@
+/** All members of a run, those that are gone included, and what an operator does with them. */
+import type { MemberId } from "../../../src/server/raft/types.js";
+import type { Bootstrap } from "../../../src/server/storage/types.js";
+import { name } from "../checks/raft-checks.js";
+import type { Port } from "../clients/call.js";
+import { runningProcess } from "../world/process.js";
+import { type MemberWorld, SimMember } from "./member.js";
+
+export class SimCluster {
+  readonly shared: MemberWorld;
+  readonly members: SimMember[] = [];
+  private clientPorts: readonly (() => Port | undefined)[] = [];
+
+  constructor(shared: MemberWorld) {
+    this.shared = shared;
+    shared.world.afterEvent = () => this.look();
+  }
+
+  /** Ids of the founders of a cluster of this size. */
+  static founderIds(count: number): MemberId[] {
+    return Array.from({ length: count }, (_, at) => 0x1000n + BigInt(at + 1));
+  }
+
+  found(): void {
+    const { tuning, clusterId } = this.shared;
+    const voters = SimCluster.founderIds(tuning.memberCount);
+    const founders = voters.map((id) => ({
+      id,
+      name: name(id),
+      peerUrls: [urlOf(name(id))],
+      clientUrls: [],
+      learner: false,
+    }));
+    for (const id of voters) {
+      const identity = { clusterId, memberId: id };
+      this.add(id, { kind: "found", identity, membership: { voters, learners: [] }, founders });
+    }
+    for (const member of this.members) member.start();
+  }
+
+  /** A member that joins: its disk is empty. */
+  join(id: MemberId): SimMember {
+    const identity = { clusterId: this.shared.clusterId, memberId: id };
+    return this.add(id, { kind: "join", identity, membership: { voters: [], learners: [] } });
+  }
+
+  get ports(): readonly (() => Port | undefined)[] {
+    return this.clientPorts;
+  }
+
+  get up(): readonly SimMember[] {
+    return this.members.filter(({ state }) => state === "up");
+  }
+
+  /** Members of the cluster as the committed log has it, whatever state they are in. */
+  get current(): readonly SimMember[] {
+    return this.members.filter(({ id }) => this.shared.raft.isMember(id));
+  }
+
+  get leader(): SimMember | undefined {
+    const leaders = this.up.filter(({ isLeader, process }) => isLeader && process?.isPaused !== true);
+    return leaders.toSorted((a, b) => (b.parts?.core.term ?? 0) - (a.parts?.core.term ?? 0))[0];
+  }
+
+  byId(id: MemberId): SimMember | undefined {
+    return this.members.find((member) => member.id === id);
+  }
+
+  private add(id: MemberId, bootstrap: Bootstrap): SimMember {
+    const member = new SimMember(this.shared, id, bootstrap);
+    this.members.push(member);
+    this.clientPorts = this.members.map(({ clientPort }) => clientPort);
+    return member;
+  }
+
+  /** After an event: whoever ran may have moved its log or its term. */
+  private look(): void {
+    const process = runningProcess();
+    if (process === undefined || !process.alive) return;
+    for (const member of this.members) {
+      if (member.process !== process) continue;
+      const { parts } = member;
+      if (parts !== undefined) this.shared.raft.look(member.id, parts.core);
+    }
+  }
+}
+
+export function urlOf(host: string): string {
+  return `http://${host}.example:2380`;
+}

@@ -1,0 +1,163 @@
+/**
+ * One member of the simulated cluster: its disk, which outlives it, and its process, which is the production code from the
+ * stores up to the handlers, started and killed at will.
+ */
+import { createServices } from "../../../src/server/api/services.js";
+import { InvariantError } from "../../../src/server/invariant.js";
+import type { MemberId } from "../../../src/server/raft/types.js";
+import { StorageFailure, StorageRefused } from "../../../src/server/storage/failure.js";
+import type { Bootstrap } from "../../../src/server/storage/types.js";
+import type { HistoryChecks } from "../checks/history-checks.js";
+import type { RaftChecks } from "../checks/raft-checks.js";
+import { name } from "../checks/raft-checks.js";
+import type { Port } from "../clients/call.js";
+import { losePower } from "../disk/faults.js";
+import { rmSync } from "../disk/virtual-fs.js";
+import type { Network } from "../world/network.js";
+import { SimProcess } from "../world/process.js";
+import type { RandomStream } from "../world/random.js";
+import { Violation, type World } from "../world/world.js";
+import { type Assembled, assemble } from "./assemble.js";
+import type { Tuning } from "./tuning.js";
+
+/** What the members of a run share. */
+export interface MemberWorld {
+  readonly world: World;
+  readonly network: Network;
+  readonly tuning: Tuning;
+  readonly clusterId: bigint;
+  readonly raft: RaftChecks;
+  readonly history: HistoryChecks;
+  /** Whether a member's clock may go wrong. */
+  readonly clockFaults: boolean;
+}
+
+/** `ruined`: its disk is damaged, and it noticed. `removed`: it left the cluster and ended. */
+export type MemberState = "down" | "up" | "ruined" | "removed";
+
+/** How the disk of a member behaves. */
+export interface DiskWeather {
+  /** Multiplies every delay. */
+  slowness: number;
+  /** Probability of a stall of half a second. */
+  stalls: number;
+  /** The next durable write fails; the process must end. */
+  fails: "io" | "full" | undefined;
+}
+
+export class SimMember {
+  readonly id: MemberId;
+  readonly dir: string;
+  readonly shared: MemberWorld;
+  readonly random: RandomStream;
+  readonly disk: DiskWeather = { slowness: 1, stalls: 0, fails: undefined };
+  state: MemberState = "down";
+  /** Somebody damaged its disk: it may refuse to run. */
+  damaged = false;
+  process: SimProcess | undefined;
+  parts: Assembled | undefined;
+  private port: Port | undefined;
+  private bootstrap: Bootstrap | undefined;
+
+  constructor(shared: MemberWorld, id: MemberId, bootstrap: Bootstrap) {
+    this.shared = shared;
+    this.id = id;
+    this.dir = `/${id.toString(16)}`;
+    this.bootstrap = bootstrap;
+    this.random = shared.world.random(`member ${id}`);
+  }
+
+  readonly clientPort = (): Port | undefined => this.port;
+
+  get isLeader(): boolean {
+    return this.parts?.core.role === "leader";
+  }
+
+  /** Starts the process from what is on its disk. */
+  start(): void {
+    if (this.state !== "down") return;
+    const { world, clockFaults } = this.shared;
+    const rate = clockFaults ? 0.95 + this.random.fraction() * 0.1 : 1;
+    const process = new SimProcess(world, name(this.id), { rate, wallMs: 1_700_000_000_000 });
+    world.note("start", Number(this.id & 0xffffn));
+    this.process = process;
+    process.run(() => this.boot(process));
+  }
+
+  private boot(process: SimProcess): void {
+    try {
+      const parts = assemble(this, process, this.bootstrap);
+      this.bootstrap = undefined;
+      this.parts = parts;
+      this.state = "up";
+      const limits = { requestBytesMax: 1_572_864, txnOpsMax: 128, quotaBackendBytes: -1 };
+      const services = createServices({ ...parts, limits });
+      this.port = { process, services, connections: new Set() };
+      parts.start();
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /** What ends the process from within: allowed only if its disk was made to fail. */
+  failed(error: unknown): void {
+    const { world } = this.shared;
+    world.note("failed", Number(this.id & 0xffffn));
+    world.onTrace?.(`  ${name(this.id)}: ${String(error)}`);
+    const expected = error instanceof StorageFailure || error instanceof StorageRefused;
+    const diskFailed = this.disk.fails !== undefined;
+    this.disk.fails = undefined;
+    this.end();
+    if (expected && this.damaged) this.state = "ruined";
+    else if (!(expected && diskFailed)) world.fail(asViolation(this, error));
+  }
+
+  /** Kill -9: the disk keeps what it has. With `power` it loses what was not synced. */
+  kill(how: "process" | "power"): void {
+    if (this.state !== "up") return;
+    this.shared.world.note(`kill ${how}`, Number(this.id & 0xffffn));
+    this.end();
+    if (how === "power") losePower(this.dir, this.random);
+  }
+
+  /** As SIGTERM would, without the transfer, which is asked for apart. */
+  async stop(): Promise<void> {
+    const { parts } = this;
+    if (this.state !== "up" || parts === undefined) return;
+    this.shared.world.note("stop", Number(this.id & 0xffffn));
+    await parts.close();
+    if (this.parts === parts) this.end();
+  }
+
+  /** The disk is replaced by an empty one. */
+  wipe(): void {
+    this.end();
+    rmSync(this.dir, { recursive: true, force: true });
+    this.shared.raft.wiped(this.id);
+  }
+
+  /** This member was told that it is no longer part of the cluster. */
+  removed(): void {
+    this.shared.world.note("removed", Number(this.id & 0xffffn));
+    this.end();
+    this.state = "removed";
+  }
+
+  private end(): void {
+    const { port, process } = this;
+    process?.stop();
+    this.process = undefined;
+    this.parts = undefined;
+    this.port = undefined;
+    if (this.state === "up") this.state = "down";
+    this.shared.network.detach(this.id);
+    for (const broken of port?.connections ?? []) this.shared.world.after(this.random.fraction(), broken);
+  }
+}
+
+function asViolation(member: SimMember, error: unknown): Violation {
+  if (error instanceof Violation) return error;
+  const kind = error instanceof InvariantError ? "invariant" : "failure";
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return new Violation(kind, `${name(member.id)}: ${text}`);
+}
