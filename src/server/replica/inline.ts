@@ -4,12 +4,13 @@
  */
 import { statSync } from "node:fs";
 import { join } from "node:path";
+import { invariant } from "../invariant.js";
 import type { Clock } from "../runtime/clock.js";
 import type { State } from "../state/types.js";
 import { ExportFailed } from "../storage/failure.js";
+import { inspectStateFile, readStateFacts } from "../storage/inspect.js";
 import type { LogBatch, LogStore } from "../storage/types.js";
 import { atOnce, type Defer, Lane } from "./lane.js";
-import { factsOf, inspectStateFile } from "./state-facts.js";
 import type { LogRunner, StateFacts, StateRunner, WorkObserver } from "./workers.js";
 
 export interface InlineOptions {
@@ -23,7 +24,6 @@ export interface InlineOptions {
 export interface InlineStateOptions extends InlineOptions {
   /** The data directory. */
   readonly dataDir: string;
-  readonly clusterId: bigint;
 }
 
 export function inlineLog(store: LogStore, options: InlineOptions): LogRunner {
@@ -43,7 +43,7 @@ export function inlineLog(store: LogStore, options: InlineOptions): LogRunner {
 
 export function inlineState(state: State, options: InlineStateOptions): StateRunner {
   const lanes = new Lanes(options);
-  const { clock, observer, dataDir, clusterId } = options;
+  const { clock, observer, dataDir } = options;
   return {
     reader: state.reader,
     get file(): string {
@@ -64,7 +64,7 @@ export function inlineState(state: State, options: InlineStateOptions): StateRun
         () => undefined,
       ),
     walBytes: () => statSync(`${join(dataDir, state.file)}-wal`, { throwIfNoEntry: false })?.size ?? 0,
-    exportTo: (path, done) => lanes.perform(() => exportTo(state, clusterId, path), done),
+    exportTo: (path, done) => lanes.perform(() => exportTo(state, path), done),
     inspect: (path, done) => lanes.perform(() => inspectStateFile(path), done),
     // The pointer has been moved before.
     open: (file, done) => lanes.perform(() => state.switchFile(file, () => undefined), done),
@@ -118,14 +118,21 @@ class Lanes {
   }
 }
 
-function exportTo(state: State, clusterId: bigint, path: string): StateFacts | ExportFailed {
+function exportTo(state: Pick<State, "exportTo">, path: string): StateFacts | ExportFailed {
   try {
     state.exportTo(path);
   } catch (error) {
     if (error instanceof ExportFailed) return error;
     throw error;
   }
-  return factsOf(state.reader, clusterId, statSync(path).size);
+  return factsOfCopy(path);
+}
+
+/** What was just written from a sound file says what it is. */
+export function factsOfCopy(path: string): StateFacts {
+  const facts = readStateFacts(path);
+  invariant(facts !== undefined, "a copy of the state holds no state", { path });
+  return facts;
 }
 
 /** Bytes of the entries' data; what metrics count as written. */

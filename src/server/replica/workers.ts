@@ -3,9 +3,10 @@
  * or in others (threads/). Work is performed in the order it is given. Whatever fails is told to the owner's `onFatal`, once;
  * after that no `done` is called any more, except that of `close`.
  */
-import type { Entry, Membership } from "../raft/types.js";
+import type { Entry } from "../raft/types.js";
 import type { Applied, StateReader } from "../state/types.js";
 import type { ExportFailed } from "../storage/failure.js";
+import type { StateFileFacts } from "../storage/inspect.js";
 import type { LogBatch } from "../storage/types.js";
 
 export interface LogRunner {
@@ -43,15 +44,7 @@ export interface StateRunner {
   close(done: () => void): void;
 }
 
-/** What a state file says of itself. */
-export interface StateFacts {
-  readonly clusterId: bigint;
-  readonly appliedIndex: number;
-  readonly appliedTerm: number;
-  readonly revision: number;
-  readonly membership: Membership;
-  readonly sizeBytes: number;
-}
+export type StateFacts = StateFileFacts;
 
 /** Told how long durable work took, in milliseconds; for metrics. */
 export interface WorkObserver {

@@ -1,0 +1,31 @@
+/**
+ * Starts the threads that do a member's durable work: one for the log, one that applies, one that helps. They load their
+ * code at once, beside whatever their owner does; this file itself loads next to nothing.
+ */
+import type { HelperWork } from "./helper-thread.js";
+import { Fate, ThreadLink, type WorkTable } from "./link.js";
+import type { LogWork } from "./log-thread.js";
+import type { StateWork } from "./state-thread.js";
+
+/** Threads that hold nothing yet. Their owner lets them open a directory (open.ts) or closes them. */
+export class SpawnedThreads {
+  readonly fate = new Fate();
+  readonly log: ThreadLink<LogWork>;
+  readonly state: ThreadLink<StateWork>;
+  readonly helper: ThreadLink<HelperWork>;
+
+  /** `entries` is the directory of the compiled thread files; beside this file if undefined. */
+  constructor(entries: URL = new URL("./", import.meta.url)) {
+    const { fate } = this;
+    const link = <Work extends WorkTable<Work>>(name: string): ThreadLink<Work> =>
+      new ThreadLink<Work>({ name, entry: new URL(`${name}-thread.js`, entries), fate });
+    this.log = link("log");
+    this.state = link("state");
+    this.helper = link("helper");
+  }
+
+  /** Instead of opening: ends the threads, then calls `done`. */
+  close(done: () => void): void {
+    this.log.close(() => this.helper.close(() => this.state.close(done)));
+  }
+}
