@@ -28,6 +28,8 @@ export interface FrontDoor {
   readonly metricsUrls: readonly string[];
   /** The URLs to make known: those that were asked for, with chosen ports where they say 0. */
   advertised(urls: readonly string[]): readonly string[];
+  /** Serves those who came, and those to come. */
+  serve(): void;
   close(): Promise<void>;
 }
 
@@ -45,6 +47,7 @@ export async function openFrontDoor(options: FrontDoorOptions): Promise<FrontDoo
       http: (socket) => http.accept(socket),
       metrics: (socket) => observers.accept(socket),
     }),
+    { hold: true },
   );
   const clientUrls = listeners.urls.slice(0, config.listenClientUrls.length);
   const metricsUrls = listeners.urls.slice(listeners.urls.length - config.listenMetricsUrls.length);
@@ -53,6 +56,7 @@ export async function openFrontDoor(options: FrontDoorOptions): Promise<FrontDoo
     clientUrls,
     metricsUrls,
     advertised: (urls) => urls.map((url, at) => (new URL(url).port === "0" ? (clientUrls[at] ?? url) : url)),
+    serve: () => listeners.serve(),
     close: async () => {
       http.close();
       observers.close();

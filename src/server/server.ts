@@ -44,7 +44,7 @@ export function startServer(options: StartOptions): Promise<RunningServer> {
 
 /** The same, with a choice of where durable work runs. */
 export async function startServerWith(options: StartOptions, durable: DurableMode): Promise<RunningServer> {
-  const { config, signal = new AbortController().signal } = options;
+  const { signal = new AbortController().signal } = options;
   const metrics = createMetrics();
   const member = await openMember({ ...options, metrics, durable });
   try {

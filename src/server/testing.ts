@@ -8,7 +8,7 @@ import { join } from "node:path";
 import type { ServerConfig } from "./config/config.js";
 import { defaultConfig } from "./config/parse-config.js";
 import { type Logger, silentLogger } from "./runtime/logger.js";
-import { type RunningServer, startServer } from "./server.js";
+import { type RunningServer, startServerWith } from "./server.js";
 
 export interface TestServerOptions {
   /** Settings that differ from a plain single member; addresses and the data directory are chosen if not given. */
@@ -31,13 +31,11 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const ownDir = options.config?.dataDir === undefined;
   const dataDir = options.config?.dataDir ?? (await mkdtemp(join(tmpdir(), "litecd-test-")));
   try {
-    const server = await startServer({
-      config: { ...testConfig(dataDir), ...options.config },
-      logger: options.logger ?? silentLogger,
-      onFatal: (error) => {
-        throw error;
-      },
-    });
+    const config = { ...testConfig(dataDir), ...options.config };
+    const onFatal = (error: unknown): never => {
+      throw error;
+    };
+    const server = await startServerWith({ config, logger: options.logger ?? silentLogger, onFatal }, "inline");
     return testServer(server, { dataDir, ownDir });
   } catch (error) {
     if (ownDir) await rm(dataDir, { recursive: true, force: true });
@@ -50,6 +48,7 @@ function testConfig(dataDir: string): ServerConfig {
     ...defaultConfig(),
     dataDir,
     unsafeNoFsync: true,
+    listenPeerUrls: ["http://127.0.0.1:0"],
     listenClientUrls: ["http://127.0.0.1:0"],
     advertiseClientUrls: ["http://127.0.0.1:0"],
   };

@@ -159,7 +159,7 @@ export class ApiWorld {
 
   constructor({ limits, watchLimits, members = [soleMember] }: WorldOptions = {}) {
     const options = { dir: this.dir, file: "state-1.db", clusterId, unsafeNoFsync: true };
-    this.state = openState({ ...options, bootstrap: { members } });
+    this.state = openState({ ...options, bootstrap: { kind: "found", members } });
     this.replica = new DirectReplica(this.state, this.dir);
     this.hub = createWatchHub({
       source: this.replica,
