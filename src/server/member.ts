@@ -26,6 +26,7 @@ import { type Clock, systemClock } from "./runtime/clock.js";
 import type { Logger } from "./runtime/logger.js";
 import type { Metrics } from "./runtime/metrics.js";
 import { systemRandom } from "./runtime/random.js";
+import type { Applied } from "./state/types.js";
 import type { Bootstrap } from "./storage/types.js";
 import type { WatchHub } from "./watch/hub.js";
 
@@ -144,26 +145,43 @@ function listenForPeers({ config, logger }: MemberOptions, { initial, state }: D
   });
 }
 
-function assemble(options: MemberOptions, { durable, dir, firstPeers }: Opened, peers: PeerRoom): Member {
-  const { config, logger, onFatal, metrics } = options;
-  let onRemoved: () => void = () => undefined;
-  const removed = new Promise<void>((resolve) => (onRemoved = resolve));
-  const { replica, hub, listener, start, close } = assembleMember({
+function assemble(options: MemberOptions, opened: Opened, peers: PeerRoom): Member {
+  const removal = moment();
+  const assembled = assembleMember({ ...worldOf(options, opened), peers, onRemoved: removal.happens });
+  const { replica, hub } = assembled;
+  peers.attach(assembled.listener);
+  return {
+    replica,
+    hub,
+    peers,
+    clock: systemClock,
+    removed: removal.happened,
+    start: () => assembled.start(),
+    close: async () => {
+      await assembled.close({ transfer: true });
+      await peers.close();
+    },
+  };
+}
+
+/** All that a member is assembled from but the other members. */
+function worldOf({ config, logger, onFatal, metrics }: MemberOptions, { durable, dir, firstPeers }: Opened) {
+  const { initial } = durable;
+  return {
     ...durable,
     core: createCore({
-      initial: durable.initial,
+      initial,
       appliedIndex: durable.state.reader.appliedIndex(),
       electionMs: config.electionTimeoutMs,
       heartbeatMs: config.heartbeatIntervalMs,
       preVote: config.preVote,
       seed: systemRandom.below(2 ** 32),
     }),
-    identity: durable.initial.identity,
-    bootCount: durable.initial.bootCount,
+    identity: initial.identity,
+    bootCount: initial.bootCount,
     clock: systemClock,
     random: systemRandom,
-    schedule: (work) => void setImmediate(work),
-    peers,
+    schedule: (work: () => void) => void setImmediate(work),
     firstPeers,
     logger: logger.in("replica"),
     limits: replicaLimits(config),
@@ -174,26 +192,19 @@ function assemble(options: MemberOptions, { durable, dir, firstPeers }: Opened, 
     files: snapshotFilesIn(dir),
     watch: {
       progressNotifyIntervalMs: config.watchProgressNotifyIntervalMs,
-      onEvents: (count) => metrics.debuggingMvccEventsTotal.inc(count),
+      onEvents: (count: number) => metrics.debuggingMvccEventsTotal.inc(count),
     },
-    onApplied: (batch) => countApplied(metrics, batch),
-    onRemoved,
+    onApplied: (batch: readonly Applied[]) => countApplied(metrics, batch),
     onFatal,
     observer: observeWork(metrics),
-  });
-  peers.attach(listener);
-  return {
-    replica,
-    hub,
-    peers,
-    clock: systemClock,
-    removed,
-    start,
-    close: async () => {
-      await close({ transfer: true });
-      await peers.close();
-    },
   };
+}
+
+/** Something that happens once, and who waits for it. */
+function moment(): { readonly happened: Promise<void>; readonly happens: () => void } {
+  let resolveIt: (() => void) | undefined;
+  const happened = new Promise<void>((resolve) => (resolveIt = resolve));
+  return { happened, happens: () => resolveIt?.() };
 }
 
 function replicaLimits(config: ServerConfig): ReplicaLimits {

@@ -32,15 +32,19 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const dataDir = options.config?.dataDir ?? (await mkdtemp(join(tmpdir(), "litecd-test-")));
   try {
     const config = { ...testConfig(dataDir), ...options.config };
-    const onFatal = (error: unknown): never => {
-      throw error;
-    };
-    const server = await startServerWith({ config, logger: options.logger ?? silentLogger, onFatal }, "inline");
+    const server = await startServerWith(
+      { config, logger: options.logger ?? silentLogger, onFatal: rethrow },
+      "inline",
+    );
     return testServer(server, { dataDir, ownDir });
   } catch (error) {
     if (ownDir) await rm(dataDir, { recursive: true, force: true });
     throw error;
   }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }
 
 function testConfig(dataDir: string): ServerConfig {
