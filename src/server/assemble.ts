@@ -71,6 +71,8 @@ export interface MemberWorld extends Omit<ReplicaOptions, "onApplied" | "onResto
   readonly watch: WatchOptions;
   /** Told about each applied batch after the watchers were. */
   readonly onApplied?: AppliedListener;
+  /** Cuts the links to the others; called when the member has stopped, before its state can no longer be read. */
+  readonly closePeers?: () => Promise<void>;
 }
 
 export interface AssembledMember {
@@ -116,8 +118,9 @@ export function assembleMember(world: MemberWorld): AssembledMember {
     close: async (how) => {
       stopTicking();
       await replica.close(how);
-      await new Promise<void>((resolve) => state.close(resolve));
+      await world.closePeers?.();
       await new Promise<void>((resolve) => log.close(resolve));
+      await new Promise<void>((resolve) => state.close(resolve));
     },
   };
 }

@@ -1,8 +1,9 @@
 /** Lease time on the leader: nothing expires early, nothing lives for ever, a paused clock revokes nobody. */
 import { describe, expect, it } from "vitest";
+import { status } from "../../../proto/status.js";
 import { LeaseExpiry } from "../../../src/server/replica/lease-expiry.js";
 
-function leader(leases: { id: bigint; ttlSeconds: number }[] = []) {
+function leader(leases: { id: bigint; ttlSeconds: number; remainingSeconds?: number }[] = []) {
   const revoked: { id: bigint; done: () => void; fail: () => void }[] = [];
   let activeMs = 0;
   const advance = (stepMs: number) => {
@@ -14,7 +15,7 @@ function leader(leases: { id: bigint; ttlSeconds: number }[] = []) {
       new Promise((resolve, reject) => revoked.push({ id, done: resolve, fail: () => reject(new Error("no")) })),
     extendMs: 1000,
   });
-  expiry.promote(leases);
+  expiry.promote(leases.map((lease) => ({ remainingSeconds: 0, ...lease })));
   return { expiry, advance, revoked, ids: () => revoked.map(({ id }) => id) };
 }
 
@@ -98,6 +99,55 @@ describe("lease expiry", () => {
     expect(ids()).toEqual([]);
     expect(expiry.primary).toBe(false);
     expect(expiry.ordered()).toEqual([]);
+  });
+
+  it("ends a blocked renewal with not a primary lessor when this member leads no longer", async () => {
+    const { expiry, advance } = leader();
+    expiry.follow([{ kind: "granted", id: 7n, ttlSeconds: 2 }]);
+    advance(2000);
+    const renewal = expiry.renew(7n);
+    expiry.demote();
+    await expect(renewal).rejects.toMatchObject(status.NotPrimaryLessor);
+  });
+
+  it("starts a lease with what its checkpoint left of it", () => {
+    const { expiry } = leader([{ id: 1n, ttlSeconds: 1000, remainingSeconds: 400 }]);
+    expect(expiry.remainingSeconds(1n)).toBe(401);
+  });
+
+  it("lets at most 750 of a thousand leases end in one second, and none earlier than its time", () => {
+    const { expiry, advance, revoked } = leader(
+      Array.from({ length: 1000 }, (_, n) => ({ id: BigInt(n + 1), ttlSeconds: 10 })),
+    );
+    advance(10_999);
+    expiry.scan();
+    expect(revoked).toHaveLength(0);
+    const ends = expiry.ordered().map((id) => expiry.remainingSeconds(id));
+    expect(ends.filter((seconds) => seconds === 0)).toHaveLength(750);
+    expect(ends.filter((seconds) => seconds === 1)).toHaveLength(250);
+  });
+
+  it("leaves fewer leases than that where they are", () => {
+    const { expiry } = leader(Array.from({ length: 999 }, (_, n) => ({ id: BigInt(n + 1), ttlSeconds: 10 })));
+    expect(new Set(expiry.ordered().map((id) => expiry.remainingSeconds(id)))).toEqual(new Set([11]));
+  });
+
+  it("checkpoints only leases with much time left, rounded up, and remembers it until it is taken back", () => {
+    const { expiry, advance } = leader();
+    expiry.follow([
+      { kind: "granted", id: 1n, ttlSeconds: 600 },
+      { kind: "granted", id: 2n, ttlSeconds: 300 },
+    ]);
+    advance(1500);
+    expect(expiry.checkpoint(300)).toEqual([{ id: 1n, remainingSeconds: 599 }]);
+    expect(expiry.standingCheckpoints(1n)).toBe(1);
+    expect(expiry.standingCheckpoints(2n)).toBeUndefined();
+    // Another checkpoint is asked for while the first one is taken back: it still stands.
+    expiry.checkpoint(300);
+    expiry.tookBack(1n, 1);
+    expect(expiry.standingCheckpoints(1n)).toBe(2);
+    expiry.tookBack(1n, 2);
+    expect(expiry.standingCheckpoints(1n)).toBeUndefined();
   });
 
   it("lists leases by the time they have left", () => {

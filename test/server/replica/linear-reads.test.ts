@@ -74,7 +74,6 @@ describe("linear reads", () => {
     const { reads, asked } = barrier();
     void reads.wait(0);
     reads.startRound(0);
-    reads.rejected(1, "noLeader");
     reads.leaderKnown(20);
     expect(asked).toEqual([1, 2]);
   });
@@ -83,7 +82,7 @@ describe("linear reads", () => {
     const { reads } = barrier();
     const changed = reads.wait(0);
     reads.startRound(0);
-    reads.rejected(1, "leaderChanged");
+    reads.leaderChanged(1);
     await expect(changed).rejects.toMatchObject(status.LeaderChanged);
     const late = reads.wait(10);
     reads.startRound(10);
@@ -92,5 +91,17 @@ describe("linear reads", () => {
     reads.tick(7010);
     await expect(late).rejects.toMatchObject(status.Timeout);
     expect(reads.failedCount).toBe(2);
+  });
+
+  it("end as canceled when their caller goes away, and are not asked for any more", async () => {
+    const { reads, asked } = barrier();
+    const controller = new AbortController();
+    const read = reads.wait(0, controller.signal);
+    reads.startRound(0);
+    controller.abort();
+    reads.tick(100);
+    await expect(read).rejects.toMatchObject(status.Canceled);
+    reads.tick(700);
+    expect(asked).toEqual([1]);
   });
 });

@@ -9,9 +9,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { PutRequest, RangeRequest } from "../../../proto/gen/etcd/rpc.js";
-import { defaultConfig } from "../../../src/server/config/parse-config.js";
-import { type Member, openMember } from "../../../src/server/member.js";
-import { silentLogger } from "../../../src/server/runtime/logger.js";
+import { type OpenedMember as Member, openOneMember } from "./one-member.js";
 
 const text = new TextEncoder();
 let scratch: string;
@@ -33,9 +31,8 @@ function rethrow(error: unknown): never {
 }
 
 async function startIn(dataDir: string, catchUpEntries = 5000): Promise<Member> {
-  const config = { ...defaultConfig(), dataDir, snapshotCatchUpEntries: catchUpEntries, snapshotEntries: 1000 };
-  const member = openMember({ config, logger: silentLogger, onFatal: rethrow });
-  member.replica.start();
+  const member = openOneMember({ dataDir, limits: { catchUpEntries, logSlackEntries: 1000 }, onFatal: rethrow });
+  member.start();
   await member.replica.linearizableRead();
   return member;
 }
@@ -133,7 +130,7 @@ describe("after a power cut", () => {
     }
     await member.close();
     const reopened = await startIn(live);
-    const { firstIndex } = reopened.log.initial;
+    const { firstIndex } = reopened.initial;
     await reopened.close();
     expect(firstIndex).toBeGreaterThan(1000);
     // What was synced when the log was shortened cannot be lost; anything after it can.
@@ -154,6 +151,6 @@ describe("after a power cut", () => {
     await write(member, 10, 10);
     copyFiles(live, earlier, /^(state-|raft\.sentinel)/);
     await member.close();
-    await expect(startIn(earlier)).rejects.toThrow(/ends at entry 11 .* but entry 21 .* replace this member/);
+    await expect(startIn(earlier)).rejects.toThrow(/ends at entry 12 .* but entry 22 .* replace this member/);
   });
 });

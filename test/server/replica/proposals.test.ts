@@ -1,26 +1,35 @@
-/** Waiting calls: answered once, by result, by failure or by the one deadline they share. */
+/** Waiting calls: answered once, by result, by failure or by the one deadline they share; kept while nobody leads. */
 import { describe, expect, it } from "vitest";
 import { status } from "../../../proto/status.js";
-import { Proposals } from "../../../src/server/replica/proposals.js";
+import { Proposals, type Submission } from "../../../src/server/replica/proposals.js";
 import type { Applied, CommandResult } from "../../../src/server/state/types.js";
 
 const timeoutMs = 7000;
-const noLeader = { electionTimeoutMs: 1000, leaderSinceMs: undefined };
+const healthy = { electionTimeoutMs: 1000, leaderElectedMs: undefined, connectionLost: () => false };
 
 function applied(result: CommandResult): Applied {
   return { index: 9, term: 2, request: undefined, result, changes: undefined, leases: [] };
 }
 
+function world(heldBytesMax = 1000) {
+  const given: number[] = [];
+  const proposals = new Proposals({ timeoutMs, heldBytesMax, give: (requestId) => given.push(requestId) });
+  const submit = (more: Partial<Submission> = {}, leaderKnown = true) => {
+    const sequence = proposals.nextSequence();
+    const submission = { data: new Uint8Array(100), startedMs: 0, signal: undefined, where: "anywhere", ...more } as const;
+    return { sequence, answer: proposals.submit(sequence, submission, leaderKnown) };
+  };
+  return { proposals, given, submit };
+}
+
 describe("proposals", () => {
   it("resolve with the response and revision of their own entry", async () => {
-    const proposals = new Proposals({ timeoutMs });
-    const first = proposals.nextSequence();
-    const second = proposals.nextSequence();
-    const answers = [proposals.wait(first, 0), proposals.wait(second, 0)];
+    const { proposals, submit } = world();
+    const [first, second] = [submit(), submit()];
     const previous = undefined;
-    proposals.settle(second, applied({ kind: "ok", revision: 3, response: { kind: "put", previous } }));
-    proposals.settle(first, applied({ kind: "ok", revision: 2, response: { kind: "compact" } }));
-    expect(await Promise.all(answers)).toEqual([
+    proposals.settle(second.sequence, applied({ kind: "ok", revision: 3, response: { kind: "put", previous } }));
+    proposals.settle(first.sequence, applied({ kind: "ok", revision: 2, response: { kind: "compact" } }));
+    expect(await Promise.all([first.answer, second.answer])).toEqual([
       { revision: 2, response: { kind: "compact" } },
       { revision: 3, response: { kind: "put", previous } },
     ]);
@@ -28,31 +37,38 @@ describe("proposals", () => {
   });
 
   it("reject with the status that applying gave", async () => {
-    const proposals = new Proposals({ timeoutMs });
-    const sequence = proposals.nextSequence();
-    const answer = proposals.wait(sequence, 0);
+    const { proposals, submit } = world();
+    const { sequence, answer } = submit();
     proposals.settle(sequence, applied({ kind: "failed", revision: 2, status: status.LeaseNotFound }));
     await expect(answer).rejects.toMatchObject(status.LeaseNotFound);
   });
 
   it("time out in the order they started, not a millisecond early", async () => {
-    const proposals = new Proposals({ timeoutMs });
-    const first = proposals.wait(proposals.nextSequence(), 100);
-    const later = proposals.nextSequence();
-    const second = proposals.wait(later, 101);
-    proposals.expire({ nowMs: 7100, ...noLeader }, new Set());
-    await expect(first).rejects.toMatchObject(status.Timeout);
-    expect(proposals.isWaiting(later)).toBe(true);
-    proposals.fail(later, status.Stopped);
-    await expect(second).rejects.toMatchObject(status.Stopped);
+    const { proposals, submit } = world();
+    const first = submit({ startedMs: 100 });
+    const second = submit({ startedMs: 101 });
+    proposals.expire({ nowMs: 7100, ...healthy });
+    await expect(first.answer).rejects.toMatchObject(status.Timeout);
+    expect(proposals.pendingCount).toBe(1);
+    proposals.fail(second.sequence, status.Stopped);
+    await expect(second.answer).rejects.toMatchObject(status.Stopped);
+  });
+
+  it("end as canceled when their caller goes away", async () => {
+    const { proposals, submit } = world();
+    const controller = new AbortController();
+    const { answer } = submit({ signal: controller.signal });
+    controller.abort();
+    proposals.expire({ nowMs: 1, ...healthy });
+    await expect(answer).rejects.toMatchObject(status.Canceled);
   });
 
   it("say so when they never left this member", async () => {
-    const proposals = new Proposals({ timeoutMs });
-    const sequence = proposals.nextSequence();
-    const answer = proposals.wait(sequence, 0);
-    proposals.expire({ nowMs: 7000, ...noLeader }, new Set([sequence]));
+    const { proposals, submit, given } = world();
+    const { answer } = submit({}, false);
+    proposals.expire({ nowMs: 7000, ...healthy });
     await expect(answer).rejects.toMatchObject(status.ContextDeadlineExceeded);
+    expect(given).toEqual([]);
   });
 
   it.each([
@@ -60,9 +76,74 @@ describe("proposals", () => {
     ["started longer before", 7999, status.Timeout],
     ["started under the present leader", 10_000, status.Timeout],
   ])("name the leader's failure only when they %s", async (_when, startedMs, expected) => {
-    const proposals = new Proposals({ timeoutMs });
-    const answer = proposals.wait(proposals.nextSequence(), startedMs);
-    proposals.expire({ nowMs: 20_000, electionTimeoutMs: 1000, leaderSinceMs: 10_000 }, new Set());
+    const { proposals, submit } = world();
+    const { answer } = submit({ startedMs });
+    proposals.expire({ ...healthy, nowMs: 20_000, leaderElectedMs: 10_000 });
     await expect(answer).rejects.toMatchObject(expected);
+  });
+
+  it("name a connection that was lost since they started", async () => {
+    const { proposals, submit } = world();
+    const early = submit({ startedMs: 100 });
+    const late = submit({ startedMs: 200 });
+    proposals.expire({ ...healthy, nowMs: 8000, connectionLost: (startedMs) => startedMs < 150 });
+    await expect(early.answer).rejects.toMatchObject(status.TimeoutDueToConnectionLost);
+    await expect(late.answer).rejects.toMatchObject(status.Timeout);
+  });
+});
+
+describe("proposals that were not appended", () => {
+  it("are handed over again under a new number when a leader is known", () => {
+    const { proposals, submit, given } = world();
+    void submit();
+    void submit();
+    expect(proposals.notAppended(2)).toBe(true);
+    proposals.giveHeld();
+    expect(given).toEqual([1, 2, 3]);
+    proposals.giveHeld();
+    expect(given).toEqual([1, 2, 3]);
+  });
+
+  it("are not handed over again because an old refusal comes twice", () => {
+    const { proposals, submit, given } = world();
+    void submit();
+    proposals.notAppended(1);
+    proposals.giveHeld();
+    // The second copy of the first refusal: attempt 2 may have been appended by now.
+    expect(proposals.notAppended(1)).toBe(true);
+    proposals.giveHeld();
+    expect(given).toEqual([1, 2]);
+  });
+
+  it("are answered by the entry whichever attempt brought it", async () => {
+    const { proposals, submit } = world();
+    const { sequence, answer } = submit();
+    proposals.notAppended(sequence);
+    proposals.giveHeld();
+    proposals.settle(sequence, applied({ kind: "ok", revision: 2, response: { kind: "compact" } }));
+    expect((await answer).revision).toBe(2);
+    expect(proposals.notAppended(2)).toBe(false);
+  });
+
+  it("are refused beyond the bytes that may wait", async () => {
+    const { submit, proposals } = world(250);
+    void submit({}, false);
+    void submit({}, false);
+    await expect(submit({}, false).answer).rejects.toMatchObject(status.TooManyRequests);
+    proposals.giveHeld();
+    void submit({}, false);
+    expect(proposals.pendingCount).toBe(3);
+  });
+
+  it("are dropped when they rest on being the leader", async () => {
+    const { proposals, submit } = world();
+    const { sequence, answer } = submit({ where: "here" });
+    proposals.notAppended(sequence);
+    await expect(answer).rejects.toMatchObject(status.RaftProposalDropped);
+  });
+
+  it("leave a number that is no proposal's to whoever it belongs to", () => {
+    const { proposals } = world();
+    expect(proposals.notAppended(proposals.nextSequence())).toBe(false);
   });
 });

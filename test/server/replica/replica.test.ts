@@ -1,16 +1,16 @@
 /** The replica over the real core, log and state: what it acknowledges, what it bounds, what survives its restart. */
-import { mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { mkdtempSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { PutRequest, RangeRequest } from "../../../proto/gen/etcd/rpc.js";
 import { status } from "../../../proto/status.js";
-import { defaultConfig } from "../../../src/server/config/parse-config.js";
-import { type Member, openMember } from "../../../src/server/member.js";
-import { silentLogger } from "../../../src/server/runtime/logger.js";
+import type { ReplicaLimits } from "../../../src/server/replica/options.js";
 import type { CommandBody } from "../../../src/server/state/types.js";
+import { type OpenedMember as Member, openOneMember } from "./one-member.js";
 
 const text = new TextEncoder();
+const waiting = { signal: new AbortController().signal };
 let dataDir: string;
 let fatal: unknown;
 const open: Member[] = [];
@@ -26,16 +26,15 @@ afterEach(async () => {
   expect(fatal).toBeUndefined();
 });
 
-function openOne(overrides: Partial<ReturnType<typeof defaultConfig>> = {}): Member {
-  const config = { ...defaultConfig(), dataDir, ...overrides };
-  const member = openMember({ config, logger: silentLogger, onFatal: (error) => (fatal = error) });
+function openOne(limits: Partial<ReplicaLimits> = {}): Member {
+  const member = openOneMember({ dataDir, limits, onFatal: (error) => (fatal = error) });
   open.push(member);
   return member;
 }
 
-function startOne(overrides: Partial<ReturnType<typeof defaultConfig>> = {}): Member {
-  const member = openOne(overrides);
-  member.replica.start();
+function startOne(limits: Partial<ReplicaLimits> = {}): Member {
+  const member = openOne(limits);
+  member.start();
   return member;
 }
 
@@ -65,7 +64,7 @@ describe("a replica that is the only voter", () => {
     const member = openOne();
     const write = member.replica.propose<"put">(put("a"));
     const read = member.replica.linearizableRead();
-    member.replica.start();
+    member.start();
     expect((await write).revision).toBe(2);
     await read;
   });
@@ -95,7 +94,7 @@ describe("a replica that is the only voter", () => {
   });
 
   it("refuses a command above the request limit and takes one at it", async () => {
-    const { replica } = startOne({ maxRequestBytes: 1000 });
+    const { replica } = startOne({ requestBytesMax: 1000 });
     await expect(replica.propose(put("k", "x".repeat(1000)))).rejects.toMatchObject(status.RequestTooLarge);
     expect((await replica.propose<"put">(put("k", "x".repeat(900)))).revision).toBe(2);
   });
@@ -112,19 +111,19 @@ describe("a replica that is the only voter", () => {
   });
 
   it("drops old log entries and keeps the catch-up tail", async () => {
-    const member = startOne({ snapshotCatchUpEntries: 10, snapshotEntries: 1000 });
+    const member = startOne({ catchUpEntries: 10, logSlackEntries: 1000 });
     for (let batch = 0; batch < 12; batch += 1) {
       await Promise.all(Array.from({ length: 200 }, (_, n) => member.replica.propose(put(`k${n % 20}`))));
     }
     const { appliedIndex } = member.replica.status();
     await closeOne(member);
-    const { initial } = openOne().log;
+    const { initial } = openOne();
     expect(initial.firstIndex).toBeGreaterThan(1000);
     expect(initial.firstIndex).toBeLessThanOrEqual(appliedIndex - 9);
   });
 
   it("restores after a compaction of the log", async () => {
-    const first = startOne({ snapshotCatchUpEntries: 10, snapshotEntries: 1000 });
+    const first = startOne({ catchUpEntries: 10, logSlackEntries: 1000 });
     for (let batch = 0; batch < 8; batch += 1) {
       await Promise.all(Array.from({ length: 200 }, (_, n) => first.replica.propose(put(`k${n % 20}`))));
     }
@@ -159,10 +158,10 @@ describe("a replica that is the only voter", () => {
     await replica.propose({ $case: "leaseGrant", value: { id: 7n, ttlSeconds: 1n } });
     const held = PutRequest.fromPartial({ key: text.encode("held"), value: text.encode("v"), lease: 7n });
     await replica.propose({ $case: "put", value: held });
-    expect(replica.leases.remainingSeconds(7n)).toBe(0);
+    expect((await replica.leases.timeToLive(7n, waiting))?.remainingSeconds).toBe(0);
     await expect.poll(() => replica.state.lease(7n), { timeout: 5000 }).toBeUndefined();
     expect(replica.state.revision()).toBe(3);
-    expect(await replica.leases.renew(7n)).toBe(0);
+    expect(await replica.leases.renew(7n, waiting)).toBe(0);
   });
 
   it("gives a lease its full time again after a restart", async () => {
@@ -171,33 +170,14 @@ describe("a replica that is the only voter", () => {
     await closeOne(first);
     const second = startOne();
     await second.replica.propose(put("a"));
-    expect(second.replica.leases.remainingSeconds(7n)).toBeGreaterThanOrEqual(100);
-  });
-});
-
-describe("the flags about the cluster", () => {
-  const stranger = { name: "n1", initialCluster: [{ name: "n2", peerUrls: ["http://localhost:2380"] }] };
-
-  it("must found a cluster that names this member, or nothing is written", () => {
-    expect(() => openOne(stranger)).toThrow(`couldn't find local name "n1" in the initial cluster configuration`);
-    expect(readdirSync(dataDir)).toEqual([]);
-  });
-
-  it("count for nothing once there is data", async () => {
-    const first = startOne();
-    await first.replica.propose(put("a"));
-    const { memberId, clusterId } = first.replica.status();
-    await closeOne(first);
-    const second = startOne(stranger);
-    await second.replica.linearizableRead();
-    expect(keys(second)).toEqual(["a"]);
-    expect(second.replica.status()).toMatchObject({ memberId, clusterId });
+    const time = await second.replica.leases.timeToLive(7n, waiting);
+    expect(time?.remainingSeconds).toBeGreaterThanOrEqual(100);
   });
 });
 
 describe("a member whose state file is unusable", () => {
   it("says so and lets go of its directory", async () => {
-    const first = startOne({ snapshotCatchUpEntries: 10, snapshotEntries: 100 });
+    const first = startOne({ catchUpEntries: 10, logSlackEntries: 100 });
     for (let batch = 0; batch < 8; batch += 1) {
       await Promise.all(Array.from({ length: 100 }, (_, n) => first.replica.propose(put(`k${n}`))));
     }
