@@ -30,6 +30,8 @@ import {
   report,
 } from "./threads-world.js";
 
+const patience = { timeout: 15_000 };
+
 let directory: ReturnType<typeof newDirectory>;
 let fatal: unknown[];
 const open: Durable[] = [];
@@ -245,7 +247,7 @@ describe.each(modes)("%s runners", (mode) => {
     durable.state.apply(puts(7, 1), () => reports.push("out of order"));
     durable.state.apply(puts(3, 1), () => reports.push("after"));
     durable.state.makeDurable(() => reports.push("after"));
-    await expect.poll(() => fatal).toHaveLength(1);
+    await expect.poll(() => fatal, patience).toHaveLength(1);
     expect(fatal[0]).toBeInstanceOf(InvariantError);
     expect(fatal[0]).toMatchObject({ details: { index: 7, appliedIndex: 2 } });
     await end(durable);
@@ -259,7 +261,7 @@ describe.each(modes)("%s runners", (mode) => {
     durable.log.append(batch(puts(2, 1)), () => {
       throw bug;
     });
-    await expect.poll(() => fatal).toEqual([bug]);
+    await expect.poll(() => fatal, patience).toEqual([bug]);
   });
 
   it("refuse a directory that is in use, in its own words", async () => {
@@ -338,10 +340,10 @@ describe("threads", () => {
       }
       const durable = await start({ mode: "threaded", entries: pathToFileURL(`${entries}/`) });
       const reports: string[] = [];
-      durable.state.checkpoint();
+      if (victim === "helper") durable.state.exportTo(join(directory.dir, "copy.db"), () => reports.push("exported"));
       if (victim === "log") durable.log.append(batch(puts(2, 1)), () => reports.push("durable"));
       if (victim === "state") durable.state.apply(puts(2, 1), () => reports.push("applied"));
-      await expect.poll(() => fatal).toHaveLength(1);
+      await expect.poll(() => fatal, patience).toHaveLength(1);
       expect(fatal[0]).toBeInstanceOf(StorageFailure);
       expect(fatal[0]).toMatchObject({ message: `the ${victim} thread has ended by itself (3)`, exitCode: 70 });
       durable.log.append(batch(puts(2, 1)), () => reports.push("durable"));

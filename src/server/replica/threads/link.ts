@@ -59,7 +59,8 @@ type Answered = (answer: unknown) => void;
 export class ThreadLink<Work extends WorkTable<Work>> {
   private readonly name: string;
   private readonly fate: Fate;
-  private readonly worker: Worker;
+  private readonly entry: URL;
+  private worker: Worker | undefined;
   private readonly waiting: Answered[] = [];
   private readonly whenEnded: (() => void)[] = [];
   private whenAnswered: () => void = () => undefined;
@@ -69,11 +70,19 @@ export class ThreadLink<Work extends WorkTable<Work>> {
   constructor({ name, entry, fate }: LinkOptions) {
     this.name = name;
     this.fate = fate;
-    this.worker = new Worker(entry, { name: `litecd ${name}` });
-    this.worker.on("message", (reply: Reply) => this.receive(reply));
-    this.worker.on("messageerror", (error) => fate.fail(error));
-    this.worker.on("error", (error) => fate.fail(error));
-    this.worker.on("exit", (code) => this.end(code));
+    this.entry = entry;
+  }
+
+  /** Starts the thread; else the first question does. */
+  start(): Worker {
+    if (this.worker !== undefined) return this.worker;
+    const worker = new Worker(this.entry, { name: `litecd ${this.name}` });
+    this.worker = worker;
+    worker.on("message", (reply: Reply) => this.receive(reply));
+    worker.on("messageerror", (error) => this.fate.fail(error));
+    worker.on("error", (error) => this.fate.fail(error));
+    worker.on("exit", (code) => this.end(code));
+    return worker;
   }
 
   /** Asks the thread. `transfer` are buffers inside `request` that are handed over. */
@@ -86,7 +95,7 @@ export class ThreadLink<Work extends WorkTable<Work>> {
     invariant(!this.closing, "a thread is asked after it was closed", { thread: this.name, kind });
     if (this.fate.failed) return;
     this.waiting.push(done);
-    this.worker.postMessage({ kind, request } satisfies Request, transfer);
+    this.start().postMessage({ kind, request } satisfies Request, transfer);
   }
 
   /**
@@ -94,7 +103,8 @@ export class ThreadLink<Work extends WorkTable<Work>> {
    * is called in between, unless something has failed.
    */
   close(done: () => void, answered: () => void = () => undefined): void {
-    if (this.ended) {
+    if (this.ended || this.worker === undefined) {
+      this.closing = true;
       done();
       return;
     }
@@ -107,10 +117,10 @@ export class ThreadLink<Work extends WorkTable<Work>> {
 
   private finish(): void {
     // After a failure it does not listen any more, and what it holds is better not closed in order.
-    if (this.fate.failed) void this.worker.terminate();
+    if (this.fate.failed) void this.worker?.terminate();
     else if (this.waiting.length === 0) {
       this.whenAnswered();
-      this.worker.postMessage({ kind: "close", request: undefined } satisfies Request, []);
+      this.worker?.postMessage({ kind: "close", request: undefined } satisfies Request, []);
     }
   }
 

@@ -55,11 +55,9 @@ function openState(
   const { dir, file } = stateOptions;
   const caller = { origin: initial.identity.memberId, boot: initial.bootCount };
   state.ask("open", { options: stateOptions, caller }, () => {
-    helper.ask("open", { dir, file }, () => {
-      const reader = openStateReader({ dir, file, onFailure: (failure) => fate.fail(failure) });
-      const runner = new ThreadedState({ state, helper, reader, dir, file, observer });
-      done({ initial, log: threadedLog(log, observer), state: runner });
-    });
+    const reader = openStateReader({ dir, file, onFailure: (failure) => fate.fail(failure) });
+    const runner = new ThreadedState({ state, helper, reader, dir, file, observer });
+    done({ initial, log: threadedLog(log, observer), state: runner });
   });
 }
 

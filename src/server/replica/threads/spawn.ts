@@ -1,6 +1,6 @@
 /**
- * Starts the threads that do a member's durable work: one for the log, one that applies, one that helps. They load their
- * code at once, beside whatever their owner does; this file itself loads next to nothing.
+ * Starts the threads that do a member's durable work: one for the log, one that applies, one that helps. The first
+ * two load their code at once, beside whatever their owner does; this file itself loads next to nothing.
  */
 import type { HelperWork } from "./helper-thread.js";
 import { Fate, ThreadLink, type WorkTable } from "./link.js";
@@ -21,7 +21,10 @@ export class SpawnedThreads {
       new ThreadLink<Work>({ name, entry: new URL(`${name}-thread.js`, entries), fate });
     this.log = link("log");
     this.state = link("state");
+    // It is needed later, if at all, and starts then: the first moments of a member belong to the others.
     this.helper = link("helper");
+    this.log.start();
+    this.state.start();
   }
 
   /** Instead of opening: ends the threads, then calls `done`. */

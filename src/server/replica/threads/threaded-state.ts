@@ -26,10 +26,7 @@ export interface ThreadedStateOptions {
   readonly observer: WorkObserver | undefined;
 }
 
-/**
- * Applied bytes after which the helper looks whether the write-ahead log is worth a checkpoint; a put of a few bytes
- * changes several pages of 4 KiB.
- */
+/** What is applied before the helper looks whether a checkpoint is worth it. A small put changes several pages of 4 KiB. */
 const checkpointAfterEntries = 200;
 const checkpointAfterBytes = 1024 * 1024;
 
@@ -37,9 +34,11 @@ export class ThreadedState implements StateRunner {
   readonly reader: StateReader;
   file: string;
   private readonly options: ThreadedStateOptions;
+  private helperFile: string | undefined;
   private checkpointing = false;
-  private entriesSinceCheckpoint = 0;
-  private bytesSinceCheckpoint = 0;
+  /** Since the helper last looked. */
+  private appliedEntries = 0;
+  private appliedBytes = 0;
 
   constructor(options: ThreadedStateOptions) {
     this.options = options;
@@ -49,8 +48,8 @@ export class ThreadedState implements StateRunner {
 
   apply(entries: readonly Entry[], done: (applied: readonly Applied[]) => void): void {
     const packed = packEntries(entries);
-    this.entriesSinceCheckpoint += entries.length;
-    this.bytesSinceCheckpoint += packed.byteLength;
+    this.appliedEntries += entries.length;
+    this.appliedBytes += packed.byteLength;
     this.options.state.ask(
       "apply",
       packed,
@@ -59,7 +58,7 @@ export class ThreadedState implements StateRunner {
         const { reader } = this.options;
         reader.refresh();
         done(unpackApplied(applied, reader));
-        if (this.worthCheckpoint()) this.checkpoint();
+        this.checkpoint();
       },
       [packed],
     );
@@ -74,10 +73,12 @@ export class ThreadedState implements StateRunner {
   }
 
   checkpoint(): void {
-    if (this.checkpointing) return;
+    const worthwhile = this.appliedEntries >= checkpointAfterEntries || this.appliedBytes >= checkpointAfterBytes;
+    if (this.checkpointing || !worthwhile) return;
     this.checkpointing = true;
-    this.entriesSinceCheckpoint = 0;
-    this.bytesSinceCheckpoint = 0;
+    this.appliedEntries = 0;
+    this.appliedBytes = 0;
+    this.openHelper();
     this.options.helper.ask("checkpoint", undefined, () => {
       this.checkpointing = false;
     });
@@ -90,6 +91,7 @@ export class ThreadedState implements StateRunner {
   exportTo(path: string, done: (result: StateFacts | ExportFailed) => void): void {
     const answered = (outcome: ExportOutcome): void =>
       done(outcome.kind === "exported" ? outcome.facts : new ExportFailed(outcome.message));
+    this.openHelper();
     this.options.helper.ask("exportTo", path, answered);
   }
 
@@ -99,13 +101,13 @@ export class ThreadedState implements StateRunner {
 
   /** Reads and copies go on all the time; what they see is the old file until the new one is open. */
   open(file: string, done: () => void): void {
-    const { helper, state, reader, dir } = this.options;
+    const { state, reader } = this.options;
     state.ask("switchFile", file, () => {
       this.file = file;
-      helper.ask("open", { dir, file }, () => {
-        reader.switchFile(file);
-        done();
-      });
+      // It has the old file open, which is gone.
+      if (this.helperFile !== undefined) this.openHelper();
+      reader.switchFile(file);
+      done();
     });
   }
 
@@ -115,7 +117,10 @@ export class ThreadedState implements StateRunner {
     helper.close(() => state.close(done, () => reader.close()));
   }
 
-  private worthCheckpoint(): boolean {
-    return this.entriesSinceCheckpoint >= checkpointAfterEntries || this.bytesSinceCheckpoint >= checkpointAfterBytes;
+  /** The helper opens the file when it first has work to do, and follows when another one takes its place. */
+  private openHelper(): void {
+    if (this.helperFile === this.file) return;
+    this.helperFile = this.file;
+    this.options.helper.ask("open", { dir: this.options.dir, file: this.file }, () => undefined);
   }
 }
