@@ -1,6 +1,7 @@
 /** How a client talks to a member: handlers called without gRPC, with a delay each way, a deadline, and members that die. */
 import { status, WireError } from "../../../proto/status.js";
 import type { CallContext, Services } from "../../../src/server/api/types.js";
+import { StorageFailure } from "../../../src/server/storage/failure.js";
 import type { SimProcess } from "../world/process.js";
 import type { RandomStream } from "../world/random.js";
 import type { SimEvent, World } from "../world/world.js";
@@ -84,6 +85,8 @@ class OpenCall<T> {
 
   failed(error: unknown): void {
     if (error instanceof WireError) this.end({ kind: "error", error });
+    // Damage that a read has found; it ends the member.
+    else if (error instanceof StorageFailure) this.end({ kind: "lost" });
     else this.world.fail(error as Error);
   }
 

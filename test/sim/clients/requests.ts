@@ -68,12 +68,12 @@ export function drawRange(drawing: Drawing): rpc.RangeRequest {
   const serializable = random.chance(0.2);
   const old = random.chance(0.1) ? BigInt(Math.max(1, revision - random.below(20))) : 0n;
   if (random.chance(0.6)) return rangeRequest(drawKey(drawing), { serializable, revision: old });
-  const sortOrder = random.below(3);
+  const sortOrder = random.below(3) as rpc.RangeRequest_SortOrder;
   const wide: Partial<rpc.RangeRequest> = {
     rangeEnd: bytes(random.chance(0.5) ? "\0" : `${drawKey(drawing)}~`),
     limit: random.chance(0.3) ? BigInt(random.between(1, 5)) : 0n,
     sortOrder,
-    sortTarget: sortOrder === 0 ? 0 : random.below(5),
+    sortTarget: (sortOrder === 0 ? 0 : random.below(5)) as rpc.RangeRequest_SortTarget,
     countOnly: random.chance(0.1),
     maxModRevision: random.chance(0.1) ? BigInt(Math.max(1, revision - random.below(20))) : 0n,
     minCreateRevision: random.chance(0.1) ? BigInt(Math.max(1, revision - random.below(50))) : 0n,

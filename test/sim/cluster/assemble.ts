@@ -1,8 +1,8 @@
 /** Plugs the rooms of one member together as production does, with the simulated world around them. */
-import { RaftCore } from "../../../src/server/raft/core.js";
+import { type AssembledMember, assembleMember, createCore } from "../../../src/server/assemble.js";
+import type { RaftCore } from "../../../src/server/raft/core.js";
 import { snapshotFilesIn } from "../../../src/server/replica/files.js";
 import { inlineLog, inlineState } from "../../../src/server/replica/inline.js";
-import { LocalReplica } from "../../../src/server/replica/replica.js";
 import type { Clock } from "../../../src/server/runtime/clock.js";
 import { type Logger, silentLogger } from "../../../src/server/runtime/logger.js";
 import { openState, stateBootstrapOf } from "../../../src/server/state/state.js";
@@ -11,83 +11,61 @@ import { StorageFailure } from "../../../src/server/storage/failure.js";
 import { removeStrayStateFiles } from "../../../src/server/storage/files.js";
 import { openLogStore } from "../../../src/server/storage/log-store.js";
 import type { Bootstrap, LogStore } from "../../../src/server/storage/types.js";
-import { createWatchHub, type WatchHub } from "../../../src/server/watch/hub.js";
 import type { SimProcess } from "../world/process.js";
 import type { SimMember } from "./member.js";
 
 /** The parts of a running member. */
-export interface Assembled {
+export interface Running extends AssembledMember {
   readonly core: RaftCore;
-  readonly replica: LocalReplica;
-  readonly hub: WatchHub;
   readonly clock: Clock;
   readonly logger: Logger;
-  start(): void;
-  close(): Promise<void>;
 }
 
-const watchTickMs = 100;
-
-export function assemble(member: SimMember, process: SimProcess, bootstrap: Bootstrap | undefined): Assembled {
-  const { shared, dir } = member;
-  const { tuning, network } = shared;
-  const log = watchedLog(member, openLogStore({ dir, bootstrap }));
-  const { initial } = log;
-  shared.raft.opened(member.id, initial.firstIndex, initial.entries);
-  removeStrayStateFiles(dir, initial.stateFile);
+/** Undefined if the cluster has removed this member: it never runs again. */
+export function assemble(
+  member: SimMember,
+  process: SimProcess,
+  bootstrap: Bootstrap | undefined,
+): Running | undefined {
+  const { tuning, network } = member.shared;
   const onFatal = (error: unknown): void => {
     if (member.process === process) member.failed(error);
   };
-  const state = watchedState(
-    member,
-    openState({
-      dir,
-      file: initial.stateFile,
-      clusterId: initial.identity.clusterId,
-      bootstrap: stateBootstrapOf(initial),
-      markIntervalEntries: tuning.markIntervalEntries,
-      onFailure: onFatal,
-    }),
-  );
-  const core = new RaftCore(
-    {
-      id: initial.identity.memberId,
-      electionTicks: Math.floor(tuning.electionMs / tuning.heartbeatMs),
-      heartbeatTicks: 1,
-      preVote: true,
-      limits: tuning.raft,
-    },
-    {
-      ...initial,
-      applied: state.reader.appliedIndex(),
-      seed: member.random.next(),
-    },
-  );
+  const { log, state } = openDisk(member, bootstrap, onFatal);
+  const { initial } = log;
+  if (state.reader.isRemoved(member.id)) return undefined;
+  const { electionMs, heartbeatMs } = tuning;
+  const core = createCore({
+    initial,
+    appliedIndex: state.reader.appliedIndex(),
+    electionMs,
+    heartbeatMs,
+    preVote: true,
+    seed: member.random.next(),
+    limits: tuning.raft,
+  });
   const { bootCount, identity } = initial;
   log.releaseEntries();
   const { clock } = process;
+  const { dir, random } = member;
   const runner = { clock, observer: undefined, onFatal };
-  const replica: LocalReplica = new LocalReplica({
+  const assembled = assembleMember({
     core,
     identity,
     bootCount,
     log: inlineLog(log, { ...runner, defer: delayed(member, process, tuning.syncMs) }),
-    state: inlineState(state, {
-      ...runner,
-      dataDir: dir,
-      defer: delayed(member, process, tuning.applyMs),
-    }),
+    state: inlineState(state, { ...runner, dataDir: dir, defer: delayed(member, process, tuning.applyMs) }),
     clock,
-    random: member.random,
+    random,
     schedule: (work) => process.after(0, work),
     peers: network.peersOf(member.id, process),
-    firstPeers: [],
+    firstPeers: network.addressesFor(member.id),
     logger: silentLogger,
     limits: {
       ...tuning.replica,
-      heartbeatMs: tuning.heartbeatMs,
-      electionMs: tuning.electionMs,
-      requestTimeoutMs: 5000 + 2 * tuning.electionMs,
+      heartbeatMs,
+      electionMs,
+      requestTimeoutMs: 5000 + 2 * electionMs,
       requestBytesMax: 1_572_864,
     },
     reconfiguration: { strict: true, learnersMax: 1 },
@@ -95,40 +73,41 @@ export function assemble(member: SimMember, process: SimProcess, bootstrap: Boot
     autoCompaction: { kind: "off" },
     dataDir: dir,
     files: snapshotFilesIn(dir),
-    onApplied: (batch) => hub.onApplied(batch),
-    onRestored: () => hub.restored(),
+    watch: { progressNotifyIntervalMs: tuning.watchProgressMs, limits: tuning.watch },
     onRemoved: () => process.after(0, () => member.removed()),
     onFatal,
     observer: undefined,
   });
-  const hub = createWatchHub({
-    source: { state: state.reader },
-    clock,
-    random: member.random,
-    progressNotifyIntervalMs: tuning.watchProgressMs,
-    limits: tuning.watch,
+  const start = (): void => {
+    network.attach(member.id, {
+      process,
+      listener: assembled.listener,
+      knowsRemoved: (id) => state.reader.isRemoved(id),
+    });
+    assembled.start();
+  };
+  return { ...assembled, start, core, clock, logger: silentLogger };
+}
+
+function openDisk(
+  member: SimMember,
+  bootstrap: Bootstrap | undefined,
+  onFailure: (error: unknown) => void,
+): { readonly log: LogStore; readonly state: State } {
+  const { dir, shared } = member;
+  const log = watchedLog(member, openLogStore({ dir, bootstrap }));
+  const { initial } = log;
+  shared.raft.opened(member.id, initial.firstIndex, initial.entries);
+  removeStrayStateFiles(dir, initial.stateFile);
+  const state = openState({
+    dir,
+    file: initial.stateFile,
+    clusterId: initial.identity.clusterId,
+    bootstrap: stateBootstrapOf(initial),
+    markIntervalEntries: shared.tuning.markIntervalEntries,
+    onFailure,
   });
-  const tickHub = (): void => {
-    hub.tick(clock.monotonicMs());
-    clock.after(watchTickMs, tickHub);
-  };
-  return {
-    core,
-    replica,
-    hub,
-    clock,
-    logger: silentLogger,
-    start: () => {
-      network.attach(member.id, {
-        process,
-        listener: replica.listener,
-        knowsRemoved: (id) => state.reader.isRemoved(id),
-      });
-      replica.start();
-      tickHub();
-    },
-    close: () => replica.close(),
-  };
+  return { log, state: watchedState(member, state) };
 }
 
 /** Work that takes as long as this disk takes; sometimes it is there already. */

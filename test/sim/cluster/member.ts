@@ -4,6 +4,7 @@
  */
 import { createServices } from "../../../src/server/api/services.js";
 import { InvariantError } from "../../../src/server/invariant.js";
+import { publish } from "../../../src/server/publish.js";
 import type { MemberId } from "../../../src/server/raft/types.js";
 import { StorageFailure, StorageRefused } from "../../../src/server/storage/failure.js";
 import type { Bootstrap } from "../../../src/server/storage/types.js";
@@ -17,7 +18,7 @@ import type { Network } from "../world/network.js";
 import { SimProcess } from "../world/process.js";
 import type { RandomStream } from "../world/random.js";
 import { Violation, type World } from "../world/world.js";
-import { type Assembled, assemble } from "./assemble.js";
+import { assemble, type Running } from "./assemble.js";
 import type { Tuning } from "./tuning.js";
 
 /** What the members of a run share. */
@@ -55,9 +56,11 @@ export class SimMember {
   /** Somebody damaged its disk: it may refuse to run. */
   damaged = false;
   process: SimProcess | undefined;
-  parts: Assembled | undefined;
+  parts: Running | undefined;
   private port: Port | undefined;
   private bootstrap: Bootstrap | undefined;
+  /** Aborts when the process ends. */
+  private life = new AbortController();
 
   constructor(shared: MemberWorld, id: MemberId, bootstrap: Bootstrap) {
     this.shared = shared;
@@ -81,12 +84,14 @@ export class SimMember {
     const process = new SimProcess(world, name(this.id), { rate, wallMs: 1_700_000_000_000 });
     world.note("start", Number(this.id & 0xffffn));
     this.process = process;
+    this.life = new AbortController();
     process.run(() => this.boot(process));
   }
 
   private boot(process: SimProcess): void {
     try {
       const parts = assemble(this, process, this.bootstrap);
+      if (parts === undefined) return this.removed();
       this.bootstrap = undefined;
       this.parts = parts;
       this.state = "up";
@@ -94,6 +99,10 @@ export class SimMember {
       const services = createServices({ ...parts, limits });
       this.port = { process, services, connections: new Set() };
       parts.start();
+      const { replica, clock, logger } = parts;
+      const { signal } = this.life;
+      const clientUrls = ["http://client.example:2379"];
+      publish({ replica, clock, logger, name: name(this.id), clientUrls, signal }).catch(() => undefined);
     } catch (error) {
       this.failed(error);
     }
@@ -145,6 +154,7 @@ export class SimMember {
 
   private end(): void {
     const { port, process } = this;
+    this.life.abort();
     process?.stop();
     this.process = undefined;
     this.parts = undefined;

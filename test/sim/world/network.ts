@@ -134,11 +134,25 @@ export class Network {
     return !this.link(from, to).cut && !this.link(to, from).cut;
   }
 
+  /** What a member that joins is told of the others. */
+  addressesFor(id: MemberId): readonly PeerAddress[] {
+    const others = [...this.endpoints.keys()].filter((other) => other !== id && this.isMember(other));
+    return others.map((other) => ({ id: other, peerUrls: [] }));
+  }
+
   peersOf(id: MemberId, process: SimProcess): Peers {
     const endpoint = this.endpoint(id);
+    // As the transport, which sends nothing to whom it has no address of.
+    let known = new Set<MemberId>();
     return {
-      send: (messages) => this.send(endpoint, messages),
-      setMembers: (_others: readonly PeerAddress[]) => undefined,
+      send: (messages) =>
+        this.send(
+          endpoint,
+          messages.every(({ to }) => known.has(to)) ? messages : messages.filter(({ to }) => known.has(to)),
+        ),
+      setMembers: (others) => {
+        known = new Set(others.map((other) => other.id));
+      },
       sendSnapshot: (to, snapshot) => this.sendSnapshot({ from: id, process, to }, snapshot),
       ask: (to, question, { timeoutMs }) => this.ask({ from: id, process, to }, question, timeoutMs),
       connectedSinceMs: (to) => this.connectedSinceMs(id, to, process),
