@@ -61,6 +61,8 @@ function wrongOf({ recorded = [truth], through = 3, ...given }: Case): string[] 
   return verify({ operations, sessions: recorded, ...nothing, ...given }, chronicle);
 }
 
+const watchedAs = (...messages: WatchedEvent[][]) => ({ sessions: [session(...messages)] });
+
 describe("the verdict", () => {
   it("finds nothing where nothing is wrong", () => {
     const read: PastRead = {
@@ -108,11 +110,10 @@ describe("the verdict", () => {
   });
 
   it("notices a watch that leaves something out, that repeats and that splits a revision", () => {
-    const sessions = (...messages: WatchedEvent[][]) => ({ sessions: [session(...messages)] });
     const [first = [], second = []] = truth.messages.map((one) => (one.kind === "events" ? [...one.events] : []));
-    expect(wrongOf(sessions(second))).toContainEqual(expect.stringMatching(/resumable: missing/));
-    expect(wrongOf(sessions(first, second, second))).toContainEqual(expect.stringMatching(/atomic|unique/));
-    expect(wrongOf(sessions(second, first))).toContainEqual(expect.stringMatching(/ordered/));
+    expect(wrongOf(watchedAs(second))).toContainEqual(expect.stringMatching(/resumable: missing/));
+    expect(wrongOf(watchedAs(first, second, second))).toContainEqual(expect.stringMatching(/atomic|unique/));
+    expect(wrongOf(watchedAs(second, first))).toContainEqual(expect.stringMatching(/ordered/));
   });
 });
 
