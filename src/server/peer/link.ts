@@ -149,12 +149,14 @@ export class Link {
   /** A URL that cannot be dialled is the business of whoever chose it: it must not stop this member. */
   private endpointOf(url: string): readonly PeerEndpoint[] {
     try {
-      return [parsePeerUrl(url)];
+      const endpoint = parsePeerUrl(url);
+      if (!endpoint.secure || this.around.secureContext !== undefined) return [endpoint];
+      this.complain(`${url} asks for TLS and no certificates are given`);
     } catch (error) {
       if (!(error instanceof PeerUrlError)) throw error;
       this.complain(error.message);
-      return [];
     }
+    return [];
   }
 
   private metadata() {

@@ -38,6 +38,11 @@ async function passes(from: TestRoom, to: TestRoom): Promise<void> {
     .toBeGreaterThan(before);
 }
 
+/** Lines of the log with this text. */
+function said(room: TestRoom, text: string): number {
+  return room.lines.filter((line) => line.includes(text)).length;
+}
+
 describe("messages", () => {
   it("reach the members they are for, each lane in order", async () => {
     await using a = await startRoom(1n);
@@ -316,7 +321,6 @@ describe("a member turns away", () => {
     await using a = await startRoom(1n, { clusterId: 0xc2n });
     await using b = await startRoom(2n);
     a.room.setMembers([{ id: 2n, peerUrls: [b.url] }]);
-    const said = (room: TestRoom, text: string): number => room.lines.filter((line) => line.includes(text)).length;
     await expect.poll(() => said(a, "its cluster is c2, this member's is c1"), patience).toBe(1);
     await expect.poll(() => said(b, "its cluster is c2, this member's is c1"), patience).toBe(1);
     a.room.send([heartbeat(1n, 2n, 1)]);

@@ -68,6 +68,22 @@ class Basin implements SnapshotSink {
   }
 }
 
+/** A promise, and what resolves it. */
+class Latch {
+  readonly opened: Promise<void>;
+  private resolve: (() => void) | undefined;
+
+  constructor() {
+    this.opened = new Promise((resolve) => {
+      this.resolve = resolve;
+    });
+  }
+
+  open(): void {
+    this.resolve?.();
+  }
+}
+
 async function startPair(): Promise<AsyncDisposable & { a: TestRoom; b: TestRoom; basin: Basin }> {
   const a = await startRoom(1n);
   const b = await startRoom(2n);
@@ -88,14 +104,14 @@ async function startPair(): Promise<AsyncDisposable & { a: TestRoom; b: TestRoom
 describe("a snapshot", () => {
   it("arrives whole, with its head first, and is through when the receiver has finished", async () => {
     await using pair = await startPair();
-    let finish: () => void = () => undefined;
-    pair.basin.last = () => new Promise((resolve) => (finish = resolve));
+    const finish = new Latch();
+    pair.basin.last = () => finish.opened;
     const sent = pair.a.room.sendSnapshot(2n, snapshotOf(1n)).then(() => "through");
     await expect.poll(() => pair.basin.bytes, patience).toBe(sizeBytes);
     expect(await Promise.race([sent, new Promise((resolve) => setImmediate(() => resolve("not yet")))])).toBe(
       "not yet",
     );
-    finish();
+    finish.open();
     expect(await sent).toBe("through");
     expect(pair.basin.heads).toEqual([{ from: 1n, senderTerm: 3, index: 1_000, term: 2, sizeBytes }]);
     expect(pair.basin.hash.digest("hex")).toBe(sha256);
@@ -115,11 +131,10 @@ describe("a snapshot", () => {
     await using pair = await startPair();
     const large = join(folder, "large");
     writeFileSync(large, Buffer.alloc(64 * 1024 * 1024));
-    let letIn: () => void = () => undefined;
-    const gate = new Promise<void>((resolve) => (letIn = resolve));
-    pair.basin.gate = () => gate;
+    const gate = new Latch();
+    pair.basin.gate = () => gate.opened;
     let sentBytes = 0;
-    const counting = await startRoom(3n, {
+    await using counting = await startRoom(3n, {
       observer: {
         sent: (_to, bytes) => (sentBytes += bytes),
         received: () => undefined,
@@ -128,7 +143,6 @@ describe("a snapshot", () => {
         linked: () => undefined,
       },
     });
-    await using _counting = counting;
     counting.room.setMembers([{ id: 2n, peerUrls: [pair.b.url] }]);
     await expect.poll(() => sentBytes, patience).toBeGreaterThan(0);
     const sending = counting.room.sendSnapshot(2n, snapshotOf(3n, large));
@@ -146,7 +160,7 @@ describe("a snapshot", () => {
       )
       .toBeLessThan(10_000);
     expect(sentBytes).toBeLessThan(32 * 1024 * 1024);
-    letIn();
+    gate.open();
     await sending;
     expect(pair.basin.bytes).toBe(64 * 1024 * 1024);
   });
@@ -158,10 +172,10 @@ describe("a snapshot", () => {
     for (let part = 0; part < 100; part += 1) await file.write(Buffer.alloc(1024 * 1024, part));
     await file.close();
     const turns = watchTurns();
-    let isOver = false;
-    const sent = pair.a.room.sendSnapshot(2n, snapshotOf(1n, large)).finally(() => (isOver = true));
+    const transfer = { state: "under way" };
+    const sent = pair.a.room.sendSnapshot(2n, snapshotOf(1n, large)).finally(() => (transfer.state = "over"));
     let beats = 0;
-    while (!isOver) {
+    while (transfer.state === "under way") {
       beats += 1;
       pair.a.room.send([heartbeat(1n, 2n, beats)]);
       const beat = beats;
@@ -175,8 +189,8 @@ describe("a snapshot", () => {
 
   it("is one at a time for a peer", async () => {
     await using pair = await startPair();
-    let finish: () => void = () => undefined;
-    pair.basin.last = () => new Promise((resolve) => (finish = resolve));
+    const finish = new Latch();
+    pair.basin.last = () => finish.opened;
     const first = pair.a.room.sendSnapshot(2n, snapshotOf(1n));
     await expect(pair.a.room.sendSnapshot(2n, snapshotOf(1n))).rejects.toThrow("another snapshot is on its way");
     await expect.poll(() => pair.basin.bytes, patience).toBe(sizeBytes);
@@ -186,7 +200,7 @@ describe("a snapshot", () => {
     await expect
       .poll(() => twin.room.sendSnapshot(2n, snapshotOf(1n)).catch((error: unknown) => String(error)), patience)
       .toContain("a snapshot of this member is arriving already");
-    finish();
+    finish.open();
     await first;
     pair.basin.last = () => Promise.resolve();
     await pair.a.room.sendSnapshot(2n, snapshotOf(1n));
