@@ -1,5 +1,5 @@
 /** The commit index, and the membership changes that take effect with it: spec 1.15. */
-import { membershipAfter } from "./configuration.js";
+import { isMember, membershipAfter } from "./configuration.js";
 import { sendHeartbeats } from "./heartbeat.js";
 import type { RaftState } from "./state.js";
 import type { Membership } from "./types.js";
@@ -27,23 +27,16 @@ export function compact(state: RaftState, index: number): void {
 function enterMembership(state: RaftState, membership: Membership, index: number): void {
   state.enterMembership(membership, index);
   if (state.role !== "leader") return;
-  keepPeers(state);
   const { transfer } = state;
   if (transfer !== undefined && !membership.voters.includes(transfer.to)) state.transfer = undefined;
-  if (state.isVoter || state.farewell !== undefined) return;
-  state.farewell = { index, elapsedTicks: 0 };
-  sendHeartbeats(state);
+  greetNewPeers(state);
+  const someoneLeaves = partWithPeers(state) || !state.isVoter;
+  if (someoneLeaves) tellOthers(state, index);
 }
 
-/** One peer for each other member. A new one counts as active, else a cluster of one that grows would lose its leader. */
-function keepPeers(state: RaftState): void {
+/** A new peer counts as active, else a cluster of one that grows would lose its leader. */
+function greetNewPeers(state: RaftState): void {
   const { voters, learners } = state.membership;
-  for (const [id, peer] of state.peers) {
-    if (voters.includes(id) || learners.includes(id)) continue;
-    state.peers.delete(id);
-    state.forwarded.delete(id);
-    state.parting.set(id, peer);
-  }
   for (const members of [voters, learners]) {
     for (const id of members) {
       if (id === state.id || state.peers.has(id)) continue;
@@ -52,4 +45,23 @@ function keepPeers(state: RaftState): void {
       state.peers.set(id, peer);
     }
   }
+}
+
+/** Answers whether somebody was removed. Proposals that they forwarded stay known: one more may still be on its way. */
+function partWithPeers(state: RaftState): boolean {
+  let parted = false;
+  for (const [id, peer] of state.peers) {
+    if (isMember(state.membership, id)) continue;
+    state.peers.delete(id);
+    state.parting.set(id, peer);
+    parted = true;
+  }
+  return parted;
+}
+
+/** Lets the others know of the removal at `index`, and finds out when they do. */
+function tellOthers(state: RaftState, index: number): void {
+  state.departure = { index, elapsedTicks: 0 };
+  for (const peer of state.peers.values()) peer.toldRound = undefined;
+  sendHeartbeats(state);
 }

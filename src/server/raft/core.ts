@@ -4,6 +4,7 @@
  */
 import { InvariantError } from "../invariant.js";
 import { compact } from "./commit.js";
+import { flushDeparture } from "./departure.js";
 import { campaign, forgetLeader } from "./election.js";
 import { checkPeers, checkRestored, EventTrace, StepCheck } from "./invariants.js";
 import type { IndexRange } from "./log.js";
@@ -157,7 +158,7 @@ export class RaftCore {
   }
   /** Leadership is being handed over: nothing is appended. */
   get transferring(): boolean {
-    return this.#state.transfer !== undefined || this.#state.farewell !== undefined;
+    return this.#state.handingOver;
   }
   /** Whom a `transfer` in progress hands over to. */
   get transferTarget(): MemberId | undefined {
@@ -230,6 +231,7 @@ export class RaftCore {
       askForSnapshots(state);
       checkPeers(state);
       flushTransfer(state);
+      flushDeparture(state);
     }
     flushReads(state);
     const append = this.#takeAppend();

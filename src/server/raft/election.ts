@@ -1,4 +1,5 @@
 /** Elections: timeouts, pre-vote, vote, the check of the quorum and the peer-down hint. Thesis 3.4, 4.2.3, 9.6. */
+import { commitTo } from "./commit.js";
 import { majority, tally } from "./quorum.js";
 import { becomeCandidate, becomeFollower, becomeLeader, becomePreCandidate } from "./roles.js";
 import type { RaftState } from "./state.js";
@@ -62,14 +63,39 @@ export function onVoteRequest(state: RaftState, request: VoteRequest): void {
   // A granted pre-vote names the term that was asked for; a refusal names ours, so that a late candidate learns it.
   const term = granted ? request.term : state.term;
   const kind = request.kind === "vote" ? "voteReply" : "preVoteReply";
-  state.outbox.promise({ kind, from: state.id, to: request.from, term, granted });
+  state.outbox.promise({ kind, from: state.id, to: request.from, term, granted, committed: committed(state) });
+}
+
+/** Tells a candidate of an older term which term it is. */
+export function denyPreVote(state: RaftState, to: MemberId): void {
+  const { id: from, term } = state;
+  state.outbox.promise({ kind: "preVoteReply", from, to, term, granted: false, committed: committed(state) });
 }
 
 export function onVoteReply(state: RaftState, reply: VoteReply): void {
+  learnCommit(state, reply);
   if (!isAwaited(state, reply)) return;
   // The first answer of a voter in a round counts.
   if (!state.votes.has(reply.from)) state.votes.set(reply.from, reply.granted);
   decide(state);
+}
+
+function committed(state: RaftState): NonNullable<VoteReply["committed"]> {
+  const index = state.log.commit;
+  return { index, term: state.log.term(index) ?? 0 };
+}
+
+/**
+ * Whoever was removed and knows it may hold a longer log than those who stay and do not know it yet. It does not stand and
+ * does not vote for them; but its answer tells them that they can do without it.
+ */
+function learnCommit(state: RaftState, { committed: known }: VoteReply): void {
+  if (known === undefined || state.role === "leader" || state.log.term(known.index) !== known.term) return;
+  const { membership } = state;
+  commitTo(state, known.index);
+  if (state.membership === membership || state.role === "follower") return;
+  if (state.isVoter) decide(state);
+  else becomeFollower(state, state.term, undefined);
 }
 
 function isAwaited(state: RaftState, reply: VoteReply): boolean {

@@ -6,13 +6,13 @@ import type { RaftState } from "./state.js";
  * index than what it is known to hold.
  */
 export function sendHeartbeats(state: RaftState): void {
-  const { id: from, term, log, farewell, reads } = state;
-  // A leader that leaves numbers every heartbeat, so that an echo proves which commit index it brought.
-  if (farewell !== undefined) reads.roundCount += 1;
+  const { id: from, term, log, departure, reads } = state;
+  // While removed members wait, every heartbeat has a number, so that an echo proves which commit index it brought.
+  if (departure !== undefined) reads.roundCount += 1;
   const readRound = reads.roundCount;
   for (const [to, peer] of state.peers) {
     const commit = Math.min(peer.match, log.commit);
-    if (farewell !== undefined && commit >= farewell.index) peer.farewellRound ??= readRound;
+    if (departure !== undefined && commit >= departure.index) peer.toldRound ??= readRound;
     state.outbox.send({ kind: "heartbeat", from, to, term, commit, readRound });
   }
 }

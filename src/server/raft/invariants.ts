@@ -29,7 +29,7 @@ export class StepCheck {
       (log.applied >= log.firstIndex - 1 || log.installing) &&
       !log.changesOverlap &&
       (role === "leader") === (leader === id) &&
-      (role !== "leader" || state.isVoter || state.farewell !== undefined) &&
+      (role !== "leader" || state.isVoter || state.departure !== undefined) &&
       (role === "leader" || role === "follower" || leader === undefined) &&
       (role === "preCandidate" || role === "follower" || state.vote === id);
     if (!sound) fail(state, this.#term, this.#commit);

@@ -1,5 +1,5 @@
 /** The one door for messages of other members: terms are compared here, before any handler sees a message. Spec 1.17. */
-import { isSticky, onVoteReply, onVoteRequest } from "./election.js";
+import { denyPreVote, isSticky, onVoteReply, onVoteRequest } from "./election.js";
 import { answerStaleLeader, onAppend, onHeartbeat } from "./follower.js";
 import { onProposeForward, onProposeRejected } from "./proposals.js";
 import { onReadForward, onReadReply } from "./reads.js";
@@ -23,13 +23,7 @@ export function onMessage(state: RaftState, message: Message): void {
 function answerOlderTerm(state: RaftState, message: Message): void {
   if (message.kind === "append" || message.kind === "heartbeat") answerStaleLeader(state, message.from);
   else if (message.kind === "preVote") {
-    state.outbox.promise({
-      kind: "preVoteReply",
-      from: state.id,
-      to: message.from,
-      term: state.term,
-      granted: false,
-    });
+    denyPreVote(state, message.from);
   }
 }
 

@@ -82,8 +82,8 @@ export class Progress {
   readRound = 0;
   /** Tick of the leader's life at which the peer was last heard. */
   heardAtTick = 0;
-  /** Leader that leaves: the first heartbeat round that told the peer to commit the removal. */
-  farewellRound: number | undefined;
+  /** While removed members wait: the first heartbeat round that told the peer to commit the removal. */
+  toldRound: number | undefined;
   /** The driver was asked for a snapshot and has not reported yet, whatever became of the peer meanwhile. */
   sending = false;
   /** Snapshot: it reached the peer, whose acknowledgement is awaited for so many ticks. */

@@ -44,7 +44,7 @@ export function isChangePending(state: RaftState): boolean {
 
 function changeRefusal(state: RaftState, change: MembershipChange): RejectReason | undefined {
   if (state.role !== "leader") return "noLeader";
-  if (isLeaving(state)) return "transferring";
+  if (state.handingOver) return "transferring";
   if (isChangePending(state)) return "changePending";
   return nextMembership(state.membership, change) === undefined ? "changeInvalid" : undefined;
 }
@@ -75,14 +75,9 @@ function append(state: RaftState, kind: EntryKind, data: Uint8Array): void {
   state.log.append({ index: state.log.lastIndex + 1, term: state.term, kind, data });
 }
 
-/** The next leader needs the whole log before it can be one, so the log does not grow any more. */
-function isLeaving(state: RaftState): boolean {
-  return state.transfer !== undefined || state.farewell !== undefined;
-}
-
 /** Why nothing more may be appended now. With nothing uncommitted, one proposal of any size is let in. */
 function pressure(state: RaftState, bytes: number): RejectReason | undefined {
-  if (isLeaving(state)) return "transferring";
+  if (state.handingOver) return "transferring";
   const { log } = state;
   const { limits } = state.config;
   if (log.commit - log.applied > limits.appliedLagEntriesMax) return "tooManyUnapplied";

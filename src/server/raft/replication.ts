@@ -65,21 +65,6 @@ export function advanceCommit(state: RaftState): void {
 /** End of a leader's turn: send each peer what it lacks and may take. */
 export function sendAppends(state: RaftState): void {
   for (const [id, peer] of state.peers) sendTo(state, id, peer);
-  if (state.parting.size > 0) sendLast(state);
-}
-
-/**
- * Removed peers get what is left and the commit index, once, so that they can see their removal for themselves. They may
- * be gone for good after that, so we must not forget it in a power loss and count on them again: it waits for the disk.
- */
-function sendLast(state: RaftState): void {
-  for (const [id, peer] of state.parting) {
-    if (peer.state === "snapshot" || peer.next < state.log.firstIndex) continue;
-    peer.probing = false;
-    peer.window.clear();
-    state.outbox.promise(nextAppend(state, id, peer));
-  }
-  state.parting.clear();
 }
 
 function sendTo(state: RaftState, id: MemberId, peer: Progress): void {
@@ -105,7 +90,7 @@ function sendAppend(state: RaftState, to: MemberId, peer: Progress): void {
 }
 
 /** One append from `peer.next` on; without entries if none are left or the window is full. */
-function nextAppend(state: RaftState, to: MemberId, peer: Progress): Message {
+export function nextAppend(state: RaftState, to: MemberId, peer: Progress): Message {
   const { id: from, term, log } = state;
   const previousIndex = peer.next - 1;
   const previousTerm = log.term(previousIndex);

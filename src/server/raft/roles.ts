@@ -54,5 +54,5 @@ function enterRole(state: RaftState, role: Role, leader: MemberId | undefined): 
   state.votes.clear();
   state.parting.clear();
   state.transfer = undefined;
-  state.farewell = undefined;
+  state.departure = undefined;
 }

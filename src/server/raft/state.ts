@@ -15,9 +15,9 @@ export interface Transfer {
   due: boolean;
 }
 
-/** A leader that was removed, and stays until a majority of the others knows of it. */
-export interface Farewell {
-  /** The removal's own index. */
+/** Members were removed, and wait until a majority of the others knows of it; see departure.ts. */
+export interface Departure {
+  /** The newest removal's own index. */
   readonly index: number;
   elapsedTicks: number;
 }
@@ -53,14 +53,14 @@ export class RaftState {
   readonly votes = new Map<MemberId, boolean>();
   /** Leader: every other voter and learner. */
   readonly peers = new Map<MemberId, Progress>();
-  /** Leader: peers that were removed in this turn, and shall hear of it. */
+  /** Leader: peers that were removed, and shall hear of it in the end. */
   readonly parting = new Map<MemberId, Progress>();
   /** Leader: the newest forwarded proposal of each member, so that a duplicate is not appended twice. */
   readonly forwarded = new Map<MemberId, { readonly boot: number; readonly sequence: number }>();
   /** Leader: index of the empty entry of its term. */
   noopIndex = 0;
   transfer: Transfer | undefined;
-  farewell: Farewell | undefined;
+  departure: Departure | undefined;
 
   /** Index of the newest change that took effect; 0 if the log holds none. */
   changeIndex = 0;
@@ -117,6 +117,11 @@ export class RaftState {
     if (isMember(this.#membership, this.id) && !isMember(membership, this.id)) this.removalIndex = index;
     this.membership = membership;
     this.changeIndex = index;
+  }
+
+  /** Leadership is on its way to another voter: the next leader needs the whole log, so it does not grow any more. */
+  get handingOver(): boolean {
+    return this.transfer !== undefined || (this.role === "leader" && !this.#isVoter);
   }
 
   /** A change took effect that this member would not know of after a power loss. */

@@ -229,7 +229,15 @@ export type Message = MessageHead &
       }
     /** Campaign now, without a pre-vote: leadership is handed over. */
     | { readonly kind: "timeoutNow" }
-    | { readonly kind: "preVoteReply" | "voteReply"; readonly granted: boolean }
+    | {
+        readonly kind: "preVoteReply" | "voteReply";
+        readonly granted: boolean;
+        /**
+         * What the voter knows to be committed. A candidate that has the same entry commits it too, and with it changes of
+         * the membership that it has missed and without which it might ask the wrong members for ever.
+         */
+        readonly committed?: { readonly index: number; readonly term: number };
+      }
     | {
         readonly kind: "append";
         readonly previousIndex: number;

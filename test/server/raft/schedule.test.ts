@@ -14,7 +14,7 @@ const firstSeed = Number(process.env["LITECD_TEST_RAFT_SEED"] ?? 1);
 function scenario(seed: number, churn: boolean): Scenario {
   const prng = new Prng(seed);
   const voters = [3, 5, 3, 2, 1, 4][prng.below(6)] ?? 3;
-  const steps = 100 + prng.below(5000);
+  const steps = 100 + prng.below(15_000);
   return { seed, voters, learners: prng.below(2), preVote: prng.below(4) > 0, steps, churn };
 }
 

@@ -138,15 +138,15 @@ export class World {
       [this.#pick([0, 5, 20]), () => this.#duplicate()],
       [this.#pick([0, 2, 25]), whileUp((member) => this.#cluster.step(member.id, { kind: "campaign" }))],
       [this.#pick([0, 5]), whileUp((member) => this.#hint(member))],
-      [this.#pick([2, 10, 30]), whileUp((member) => this.#compact(member))],
+      [this.#pick([5, 30, 60]), whileUp((member) => this.#compact(member))],
       [this.#pick([0, 1, 6]), whileUp((member) => this.#crash(member))],
       [20, (member) => this.#restart(member)],
       [this.#pick([0, 2, 8]), () => this.#cut()],
       [this.#pick([2, 8]), () => this.#cluster.cuts.clear()],
-      [this.#pick([5, 30]), () => this.#snapshot()],
+      [this.#pick([15, 60]), () => this.#snapshot()],
       [this.#pick([0, 3, 10]), () => this.#transfer()],
-      [churn * this.#pick([5, 20, 60]), () => this.#change()],
-      [churn * 10, whileUp((member) => this.#leave(member))],
+      [churn * this.#pick([20, 60, 200]), () => this.#change()],
+      [churn * 30, whileUp((member) => this.#leave(member))],
     ];
     return table.flatMap(([weight, action]) => Array.from({ length: weight }, () => action));
   }
