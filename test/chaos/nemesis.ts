@@ -7,7 +7,7 @@ import { clients, type Links } from "../support/links.js";
 import type { Member } from "../support/member.js";
 import { rawClient } from "../support/raw-client.js";
 import type { SlowDisk } from "../support/slow-disk.js";
-import { type Fault, type PlanStep, planStep, type Target } from "./plan.js";
+import { type Fault, Plan, type PlanStep, type Target } from "./plan.js";
 
 export interface Battlefield {
   readonly cluster: Cluster;
@@ -40,13 +40,9 @@ export class Nemesis {
 
   /** Step after step until the time is over; everything is healed and every member runs when it resolves. */
   async rage(untilMs: number): Promise<void> {
-    while (performance.now() < untilMs) {
-      const plan = planStep(this.#dice, {
-        size: this.#field.cluster.members.length,
-        slowDisk: this.#field.disk !== undefined,
-      });
-      await this.#perform(plan);
-    }
+    const { cluster, disk } = this.#field;
+    const plan = new Plan(this.#dice, { size: cluster.members.length, slowDisk: disk !== undefined });
+    while (performance.now() < untilMs) await this.#perform(plan.next());
   }
 
   async #perform({ faults, holdMs, restMs }: PlanStep): Promise<void> {

@@ -38,18 +38,37 @@ export interface PlanOptions {
   readonly slowDisk: boolean;
 }
 
-/** The next step. The same dice give the same steps. */
-export function planStep(dice: Dice, options: PlanOptions): PlanStep {
-  const faults = [planFault(dice, options)];
-  if (dice.below(4) === 0) faults.push(planFault(dice, options));
-  return { faults, holdMs: 300 + dice.below(dice.below(3) === 0 ? 5_000 : 1_500), restMs: dice.below(2_000) };
+/** Step after step. The same dice and options give the same steps. */
+export class Plan {
+  readonly #dice: Dice;
+  readonly #kinds: readonly (() => Fault)[];
+  /** Kinds that were not drawn since the last shuffle: so even a short run meets all of them. */
+  #deck: (() => Fault)[] = [];
+
+  constructor(dice: Dice, options: PlanOptions) {
+    this.#dice = dice;
+    this.#kinds = kindsOf(dice, options);
+  }
+
+  next(): PlanStep {
+    const dice = this.#dice;
+    const faults = [this.#draw()];
+    if (dice.below(4) === 0) faults.push(this.#draw());
+    return { faults, holdMs: 300 + dice.below(dice.below(3) === 0 ? 5_000 : 1_500), restMs: dice.below(2_000) };
+  }
+
+  #draw(): Fault {
+    if (this.#deck.length === 0) this.#deck = [...this.#kinds];
+    const [make] = this.#deck.splice(this.#dice.below(this.#deck.length), 1);
+    if (make === undefined) throw new Error("there are no kinds of fault");
+    return make();
+  }
 }
 
-function planFault(dice: Dice, options: PlanOptions): Fault {
-  const { size } = options;
+function kindsOf(dice: Dice, { size, slowDisk }: PlanOptions): (() => Fault)[] {
   const any = (): number => dice.below(size);
   const target = (): Target => (dice.below(2) === 0 ? "leader" : any());
-  const kinds: readonly (() => Fault)[] = [
+  const kinds: (() => Fault)[] = [
     () => ({ kind: "kill", members: [target()] }),
     () => ({ kind: "kill", members: planGroup(dice, size) }),
     () => ({ kind: "pause", member: target() }),
@@ -63,9 +82,8 @@ function planFault(dice: Dice, options: PlanOptions): Fault {
     () => ({ kind: "compact" }),
     () => ({ kind: "defragment", member: target() }),
   ];
-  const disk = (): Fault => ({ kind: "slowDisk", member: target(), delayMs: 10 + dice.below(400) });
-  const all = options.slowDisk ? [...kinds, disk] : kinds;
-  return (all[dice.below(all.length)] ?? disk)();
+  if (slowDisk) kinds.push(() => ({ kind: "slowDisk", member: target(), delayMs: 10 + dice.below(400) }));
+  return kinds;
 }
 
 /** Mostly a minority, sometimes everybody. */

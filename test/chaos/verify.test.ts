@@ -6,7 +6,7 @@ import { Dice } from "../crash/plan.js";
 import { Chronicle } from "./chronicle.js";
 import type { PastRead } from "./clients.js";
 import type { HeldLease } from "./lease-holders.js";
-import { planStep } from "./plan.js";
+import { Plan } from "./plan.js";
 import { type Evidence, verify } from "./verify.js";
 import type { WatchSession } from "./watchers.js";
 
@@ -159,8 +159,8 @@ describe("the verdict on leases", () => {
 });
 
 const steps = (seed: number, count: number) => {
-  const dice = new Dice(seed);
-  return Array.from({ length: count }, () => planStep(dice, { size: 5, slowDisk: true }));
+  const plan = new Plan(new Dice(seed), { size: 5, slowDisk: true });
+  return Array.from({ length: count }, () => plan.next());
 };
 
 describe("the plan", () => {
@@ -169,8 +169,8 @@ describe("the plan", () => {
     expect(steps(3, 50)).not.toEqual(steps(4, 50));
   });
 
-  it("holds every kind of fault", () => {
-    const kinds = new Set(steps(1, 300).flatMap(({ faults }) => faults.map(({ kind }) => kind)));
+  it("holds every kind of fault, soon", () => {
+    const kinds = new Set(steps(1, 13).flatMap(({ faults }) => faults.map(({ kind }) => kind)));
     expect(kinds.size).toBe(12);
   });
 });
