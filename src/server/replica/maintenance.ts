@@ -2,13 +2,12 @@
  * Work on the state file beside applying: physical compaction in small steps, snapshots, defragmentation. It only asks the
  * runners and waits for their reports; nothing here holds up the event loop, and copies do not hold up applying.
  */
-import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Code, status, WireError } from "../../../proto/status.js";
 import type { Clock } from "../runtime/clock.js";
 import { ExportFailed } from "../storage/failure.js";
-import { nextStateFile, removeDatabase } from "../storage/files.js";
-import type { ReplicaMaintenance } from "./types.js";
+import { nextStateFile } from "../storage/files.js";
+import type { ReplicaMaintenance, SnapshotFiles } from "./types.js";
 import type { LogRunner, StateFacts, StateRunner, WorkObserver } from "./workers.js";
 
 export interface MaintenanceOptions {
@@ -16,6 +15,7 @@ export interface MaintenanceOptions {
   readonly log: LogRunner;
   readonly clock: Clock;
   readonly dataDir: string;
+  readonly files: Pick<SnapshotFiles, "names" | "remove">;
   readonly limits: { readonly compactionSleepMs: number };
   /**
    * Resolves when nothing is being applied and nothing will be, nor another state file put in place, until the returned
@@ -106,12 +106,11 @@ export class Maintenance implements ReplicaMaintenance {
 
   /** The log's pointer decides which of the two files counts after a crash. */
   private async rewrite(): Promise<void> {
-    const { state, log, dataDir } = this.options;
+    const { state, log, files, dataDir } = this.options;
     const next = nextStateFile(state.file);
-    const path = join(dataDir, next);
     // What an earlier attempt may have left: no pointer names it.
-    removeDatabase(path);
-    await this.exportTo(path);
+    files.remove(next);
+    await this.exportTo(join(dataDir, next));
     await this.reported<void>((done) => log.switchStateFile(next, () => done()));
     await this.reported<void>((done) => state.open(next, () => done()));
   }
@@ -140,8 +139,8 @@ export class Maintenance implements ReplicaMaintenance {
 
   /** Copies that nobody reads any more: their readers ended with the process. */
   private removeSnapshots(): void {
-    const { dataDir } = this.options;
-    for (const name of readdirSync(dataDir)) if (snapshotName.test(name)) rmSync(join(dataDir, name), { force: true });
+    const { files } = this.options;
+    for (const name of files.names()) if (snapshotName.test(name)) files.remove(name);
   }
 
   private compactStep(): void {
