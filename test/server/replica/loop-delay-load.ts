@@ -67,26 +67,26 @@ async function run(mode: Mode, dir: string, entries: string): Promise<void> {
   };
   await Promise.all(Array.from({ length: writers }, (_, n) => put(n)));
   let puts = 0;
-  let writing = true;
-  const loop = async (): Promise<void> => {
-    while (writing) await put((puts += 1));
+  const load = { on: true };
+  const write = async (): Promise<void> => {
+    while (load.on) await put((puts += 1));
   };
   let turn = 0;
   slowDown(turn);
   const slower = setInterval(() => slowDown((turn += 1)), 100);
   const delays = monitorEventLoopDelay({ resolution: resolutionMs });
   delays.enable();
-  const load = Array.from({ length: writers }, loop);
+  const writes = Array.from({ length: writers }, write);
   await new Promise((resolve) => setTimeout(resolve, loadMs / 2));
   await member.replica.maintenance.exportSnapshot();
   await member.replica.maintenance.defragment();
   await new Promise((resolve) => setTimeout(resolve, loadMs / 2));
   delays.disable();
-  writing = false;
+  load.on = false;
   clearInterval(slower);
   stallsMs.fill(0);
   slowDown(0);
-  await Promise.all(load);
+  await Promise.all(writes);
   await member.close();
   const late = (percent: number): number => delays.percentile(percent) / 1e6 - resolutionMs;
   const result: Delays = { puts, p50Ms: late(50), p99Ms: late(99), p999Ms: late(99.9) };
