@@ -100,7 +100,7 @@ export function assembleMember(world: MemberWorld): AssembledMember {
     },
     onRestored: () => hub.restored(),
   });
-  let stopTicking: () => void = () => undefined;
+  let stopTicking: (() => void) | undefined;
   const tick = (): void => {
     stopTicking = clock.after(watchTickMs, () => {
       hub.tick(clock.monotonicMs());
@@ -116,7 +116,7 @@ export function assembleMember(world: MemberWorld): AssembledMember {
       replica.start();
     },
     close: async (how) => {
-      stopTicking();
+      stopTicking?.();
       await replica.close(how);
       await world.closePeers?.();
       await new Promise<void>((resolve) => log.close(resolve));

@@ -123,7 +123,7 @@ export class Membership implements MembershipControl {
 
   close(): void {
     this.closed = true;
-    for (const requestId of [...this.proposed.keys()]) this.end(requestId, { kind: "stopped" });
+    for (const requestId of this.proposed.keys()) this.end(requestId, { kind: "stopped" });
   }
 
   private async change(request: ChangeRequest, { signal }: WaitOptions): Promise<Decided> {

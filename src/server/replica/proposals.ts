@@ -128,7 +128,7 @@ export class Proposals {
   }
 
   failAll(wireStatus: WireStatus): void {
-    for (const sequence of [...this.waiting.keys()]) this.fail(sequence, wireStatus);
+    for (const sequence of this.waiting.keys()) this.fail(sequence, wireStatus);
   }
 
   /** Answers every call whose caller is gone or whose time is up. */

@@ -33,6 +33,10 @@ export class SnapshotReceiver {
   /** Ends when the file of the last snapshot is closed, or gone. */
   private settled: Promise<void> = Promise.resolve();
   private readonly installing = new Map<string, () => void>();
+  private stop: () => void = () => undefined;
+  private readonly stopped = new Promise<void>((resolve) => {
+    this.stop = resolve;
+  });
 
   constructor(options: SnapshotReceiverOptions) {
     this.options = options;
@@ -40,27 +44,22 @@ export class SnapshotReceiver {
 
   /** Throws SnapshotRefused if the snapshot is not wanted. */
   receive(head: SnapshotHead): SnapshotSink {
-    const { core, lock, state } = this.options;
+    const { core, state } = this.options;
     if (head.senderTerm < core.term)
       throw new SnapshotRefused(`its sender leads in term ${head.senderTerm}, now is ${core.term}`);
     if (head.index <= core.commitIndex) throw new SnapshotRefused(`index ${head.index} is committed here already`);
-    if (this.incoming !== undefined && isNewer(head, this.incoming.head)) {
-      this.incoming.abort(new SnapshotRefused("a newer snapshot came"));
-    }
-    const release = lock.tryTake();
-    if (release === undefined) throw new SnapshotRefused("another state file is being written");
     const incoming = new IncomingSnapshot({
       ...this.options,
       head,
       file: nextStateFile(state.file),
-      after: this.settled,
+      place: this.place(head),
+      stopped: this.stopped,
       install: (snapshot) => this.install(head, snapshot),
     });
     this.incoming = incoming;
     this.settled = incoming.ended.then(() => {
       if (this.incoming === incoming) this.incoming = undefined;
     });
-    incoming.onEnd(release);
     return incoming;
   }
 
@@ -70,10 +69,24 @@ export class SnapshotReceiver {
     this.installing.delete(file);
   }
 
+  /** Resolves when no file is written any more. What waits for a runner's report, which may never come, ends as refused. */
   async close(): Promise<void> {
+    this.stop();
     this.incoming?.abort(new SnapshotRefused("this member stops"));
-    for (const resolve of this.installing.values()) resolve();
     await this.settled;
+  }
+
+  /** Who may write the next state file: nobody else, or somebody who lets go of it for a newer snapshot. */
+  private place(head: SnapshotHead): Promise<() => void> {
+    const { lock } = this.options;
+    const free = lock.tryTake();
+    if (free !== undefined) return Promise.resolve(free);
+    const { incoming } = this;
+    if (incoming !== undefined && isNewer(head, incoming.head)) {
+      incoming.abort(new SnapshotRefused("a newer snapshot came"));
+      if (incoming.aborted) return lock.take();
+    }
+    throw new SnapshotRefused("another state file is being written");
   }
 
   /** Resolves to whether the core took the snapshot, once it is installed. */
@@ -81,7 +94,7 @@ export class SnapshotReceiver {
     const { core, step, logger } = this.options;
     step({ kind: "snapshotReceived", from: head.from, term: head.senderTerm, snapshot });
     if (!core.installs.some(({ file }) => file === snapshot.file)) return false;
-    await new Promise<void>((resolve) => this.installing.set(snapshot.file, resolve));
+    await Promise.race([this.stopped, new Promise<void>((resolve) => this.installing.set(snapshot.file, resolve))]);
     logger.info("installed a snapshot", { "remote-peer-id": head.from, "snapshot-index": head.index });
     return true;
   }
@@ -90,8 +103,10 @@ export class SnapshotReceiver {
 interface IncomingOptions extends SnapshotReceiverOptions {
   readonly head: SnapshotHead;
   readonly file: string;
-  /** When the file name is free. */
-  readonly after: Promise<void>;
+  /** Resolves when the file is this one's to write, with what gives that right back. */
+  readonly place: Promise<() => void>;
+  /** Resolves when the member stops. */
+  readonly stopped: Promise<void>;
   readonly install: (snapshot: SnapshotMeta) => Promise<boolean>;
 }
 
@@ -104,27 +119,23 @@ class IncomingSnapshot implements SnapshotSink {
   private readonly opened: Promise<FileWriter>;
   private writtenBytes = 0;
   private stage: "writing" | "finishing" | "ended" = "writing";
-  private failure: unknown;
-  private end: () => void = () => undefined;
+  private failure: Error | undefined;
+  private resolveEnded: () => void = () => undefined;
 
   constructor(options: IncomingOptions) {
     this.options = options;
     this.head = options.head;
     this.ended = new Promise((resolve) => {
-      this.end = resolve;
+      this.resolveEnded = resolve;
     });
-    this.opened = options.after.then(() => options.files.create(options.file));
+    this.opened = options.place.then(() => options.files.create(options.file));
     // Whoever writes or finishes is told.
     this.opened.catch(() => undefined);
   }
 
-  /** Called once nothing is written any more, before anybody can write the next one. */
-  onEnd(listener: () => void): void {
-    const { end } = this;
-    this.end = () => {
-      listener();
-      end();
-    };
+  /** It ended before all of it was there. */
+  get aborted(): boolean {
+    return this.failure !== undefined;
   }
 
   async write(chunk: Uint8Array): Promise<void> {
@@ -152,14 +163,14 @@ class IncomingSnapshot implements SnapshotSink {
     } finally {
       this.stage = "ended";
       if (!kept) this.options.files.remove(this.options.file);
-      this.end();
+      await this.end();
     }
   }
 
   abort(reason: unknown): void {
     if (this.stage !== "writing") return;
     this.stage = "ended";
-    this.failure = reason;
+    this.failure = reason instanceof Error ? reason : new SnapshotRefused(String(reason));
     this.options.logger.warn("a snapshot did not come through", { "remote-peer-id": this.head.from, reason });
     void this.discard();
   }
@@ -171,12 +182,22 @@ class IncomingSnapshot implements SnapshotSink {
       // The next start deletes what may be left.
       this.options.logger.warn("failed to discard a snapshot", { error });
     }
-    this.end();
+    await this.end();
   }
 
-  private inspected(): Promise<StateFacts | undefined> {
-    const { state, dataDir, file } = this.options;
-    return new Promise((resolve) => state.inspect(join(dataDir, file), resolve));
+  private async end(): Promise<void> {
+    const release = await this.options.place;
+    release();
+    this.resolveEnded();
+  }
+
+  private async inspected(): Promise<StateFacts | undefined> {
+    const { state, dataDir, file, stopped } = this.options;
+    const facts = new Promise<StateFacts | undefined>((resolve) => state.inspect(join(dataDir, file), resolve));
+    const stop = stopped.then(() => {
+      throw new SnapshotRefused("this member stops");
+    });
+    return Promise.race([facts, stop]);
   }
 
   /** The file holds what was announced. Throws SnapshotRefused. */
@@ -191,7 +212,8 @@ class IncomingSnapshot implements SnapshotSink {
 
   private assertWriting(): void {
     if (this.stage === "writing") return;
-    throw this.failure ?? new SnapshotRefused("it has ended already");
+    if (this.failure === undefined) throw new SnapshotRefused("it has ended already");
+    throw this.failure;
   }
 }
 

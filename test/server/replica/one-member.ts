@@ -58,13 +58,18 @@ export interface Stores {
 }
 
 /** Opens or founds what a member keeps on disk. */
-export function openStores(dir: string, bootstrap: Bootstrap, onFailure: (error: unknown) => void): Stores {
+export function openStores(
+  dir: string,
+  bootstrap: Bootstrap,
+  onFailure: (error: unknown) => void,
+  markIntervalEntries?: number,
+): Stores {
   const log = openLogStore({ dir, bootstrap });
   try {
     const { initial } = log;
     const { clusterId } = initial.identity;
     const file = { dir, file: initial.stateFile, clusterId, bootstrap: stateBootstrapOf(initial) };
-    return { log, state: openState({ ...file, onFailure }) };
+    return { log, state: openState({ ...file, onFailure, markIntervalEntries }) };
   } catch (error) {
     log.close();
     throw error;

@@ -10,7 +10,7 @@ import type { CommandBody } from "../../../src/server/state/types.js";
 import { type OpenedMember as Member, openOneMember } from "./one-member.js";
 
 const text = new TextEncoder();
-const waiting = { signal: new AbortController().signal };
+const patient = { signal: new AbortController().signal };
 let dataDir: string;
 let fatal: unknown;
 const open: Member[] = [];
@@ -158,10 +158,10 @@ describe("a replica that is the only voter", () => {
     await replica.propose({ $case: "leaseGrant", value: { id: 7n, ttlSeconds: 1n } });
     const held = PutRequest.fromPartial({ key: text.encode("held"), value: text.encode("v"), lease: 7n });
     await replica.propose({ $case: "put", value: held });
-    expect((await replica.leases.timeToLive(7n, waiting))?.remainingSeconds).toBe(0);
+    expect((await replica.leases.timeToLive(7n, patient))?.remainingSeconds).toBe(0);
     await expect.poll(() => replica.state.lease(7n), { timeout: 5000 }).toBeUndefined();
     expect(replica.state.revision()).toBe(3);
-    expect(await replica.leases.renew(7n, waiting)).toBe(0);
+    expect(await replica.leases.renew(7n, patient)).toBe(0);
   });
 
   it("gives a lease its full time again after a restart", async () => {
@@ -170,7 +170,7 @@ describe("a replica that is the only voter", () => {
     await closeOne(first);
     const second = startOne();
     await second.replica.propose(put("a"));
-    const time = await second.replica.leases.timeToLive(7n, waiting);
+    const time = await second.replica.leases.timeToLive(7n, patient);
     expect(time?.remainingSeconds).toBeGreaterThanOrEqual(100);
   });
 });

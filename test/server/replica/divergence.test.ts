@@ -1,0 +1,67 @@
+/** Members that hold different states after the same entries: the leader notices and raises the alarm for the minority. */
+import { afterEach, describe, expect, it } from "vitest";
+import { differing } from "../../../src/server/replica/divergence.js";
+import { ClusterWorld } from "./cluster-world.js";
+
+let world = new ClusterWorld();
+
+afterEach(async () => {
+  const { fatal } = world;
+  await world.close();
+  expect(fatal).toEqual([]);
+});
+
+function marks(id: bigint, ...pairs: (readonly [index: number, hash: number])[]) {
+  return { id, marks: pairs.map(([index, hash]) => ({ index, hash })) };
+}
+
+function blamed(...members: ReturnType<typeof marks>[]): bigint[] {
+  return differing(members).map(({ id }) => id);
+}
+
+describe("comparing state marks", () => {
+  it("blames nobody while all that share an index agree", () => {
+    expect(blamed(marks(1n, [10, 1], [20, 2]), marks(2n, [10, 1]), marks(3n, [20, 2], [30, 3]))).toEqual([]);
+  });
+
+  it("blames the minority", () => {
+    expect(blamed(marks(1n, [10, 1]), marks(2n, [10, 9]), marks(3n, [10, 1]))).toEqual([2n]);
+  });
+
+  it("blames the leader itself if it is the minority", () => {
+    expect(blamed(marks(1n, [10, 9]), marks(2n, [10, 1]), marks(3n, [10, 1]))).toEqual([1n]);
+  });
+
+  it("blames all that differ where no hash has a majority", () => {
+    expect(blamed(marks(1n, [10, 1]), marks(2n, [10, 9]))).toEqual([1n, 2n]);
+  });
+
+  it("prefers an index that shows who is in the minority", () => {
+    const lagging = marks(3n, [10, 1]);
+    expect(blamed(marks(1n, [10, 1], [20, 2]), marks(2n, [10, 9], [20, 8]), lagging)).toEqual([2n]);
+  });
+});
+
+describe("a member whose state differs", () => {
+  it("gets the CORRUPT alarm within seconds of the next mark", async () => {
+    world = new ClusterWorld({ markIntervalEntries: 8 });
+    world.found(3);
+    const leader = await world.leader();
+    const victim = await world.follower();
+    await world.put(leader.id, "a");
+    world.spoilMarks = victim.id;
+    for (let n = 0; n < 20; n += 1) await world.put(leader.id, `k${n}`);
+    await world.until(() => leader.replica.state.alarms().length > 0, "an alarm", 15_000);
+    expect(leader.replica.state.alarms()).toEqual([{ memberId: victim.id, type: "CORRUPT" }]);
+  });
+
+  it("is not suspected while all agree", async () => {
+    world = new ClusterWorld({ markIntervalEntries: 8 });
+    world.found(3);
+    const leader = await world.leader();
+    for (let n = 0; n < 20; n += 1) await world.put(leader.id, `k${n}`);
+    await world.run(15_000);
+    expect(leader.replica.state.alarms()).toEqual([]);
+    expect(leader.replica.state.stateMarks().length).toBeGreaterThan(1);
+  });
+});
