@@ -5,7 +5,7 @@ import type { Client, Metadata } from "@grpc/grpc-js";
 import { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import { Code, WireError } from "../../../proto/status.js";
 import { parsePeerUrl } from "./address.js";
-import { asBuffer, methods, openClient, sameBytes, secureContextOf } from "./channel.js";
+import { asBuffer, methods, openChannel, sameBytes, secureContextOf } from "./channel.js";
 import { helloMetadata } from "./handshake.js";
 import type { PeerClientTls } from "./types.js";
 
@@ -50,11 +50,11 @@ export async function askStranger(
   options: { readonly timeoutMs: number; readonly tls?: PeerClientTls },
 ): Promise<Answer> {
   const context: SecureContext | undefined = options.tls === undefined ? undefined : secureContextOf(options.tls);
-  const client = openClient(parsePeerUrl(url), context);
+  const channel = openChannel(parsePeerUrl(url), context);
   try {
     const deadlineWallMs = Date.now() + options.timeoutMs;
-    return await askOnce(question, { client, metadata: helloMetadata(), deadlineWallMs });
+    return await askOnce(question, { client: channel.client, metadata: helloMetadata(), deadlineWallMs });
   } finally {
-    client.close();
+    channel.close();
   }
 }

@@ -13,10 +13,11 @@ import {
 } from "@grpc/grpc-js";
 import { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import { Receipt, SnapshotReply } from "../../../proto/gen/internal/raft.js";
+import { InvariantError } from "../invariant.js";
 import type { MemberId } from "../raft/types.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/logger.js";
-import { asBuffer, methods, sameBytes } from "./channel.js";
+import { asBuffer, keepalive, methods, sameBytes } from "./channel.js";
 import { decodeFrame, FrameError } from "./codec.js";
 import {
   type Gate,
@@ -67,8 +68,8 @@ export class PeerHost {
       "grpc.max_receive_message_length": options.frameBytesMax,
       "grpc.max_send_message_length": -1,
       "grpc.max_concurrent_streams": streamsPerConnectionMax,
-      "grpc.keepalive_time_ms": 5_000,
-      "grpc.keepalive_timeout_ms": 15_000,
+      "grpc.keepalive_time_ms": keepalive.timeMs,
+      "grpc.keepalive_timeout_ms": keepalive.timeoutMs,
       "grpc.enable_channelz": 0,
     });
     this.server.register(methods.raft.path, (call: RaftCall) => this.raft(call), sameBytes, sameBytes, "bidi");
@@ -162,6 +163,7 @@ export class PeerHost {
       const reason = error instanceof Error ? error.message : String(error);
       this.options.logger.warn("a snapshot was not taken", { member: from, reason });
       done({ code: status.FAILED_PRECONDITION, details: `the snapshot was not taken: ${reason}` });
+      if (error instanceof InvariantError) throw error;
     } finally {
       this.arriving.delete(from);
     }

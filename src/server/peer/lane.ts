@@ -9,7 +9,7 @@ import type { MemberId, Message } from "../raft/types.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Random } from "../runtime/random.js";
 import type { PeerEndpoint } from "./address.js";
-import { openClient } from "./channel.js";
+import { openChannel } from "./channel.js";
 import { encodeFrame } from "./codec.js";
 import type { Refusal } from "./handshake.js";
 import { probe } from "./probe.js";
@@ -76,7 +76,7 @@ export class Lane {
 
   /** The connection of the stream that stands. */
   get client(): Client | undefined {
-    return this.stream?.client;
+    return this.stream?.channel.client;
   }
 
   /** Where the stream that stands goes to. */
@@ -183,7 +183,7 @@ export class Lane {
       if (signal.aborted) return undefined;
       if (found === "refused") refusedCount += 1;
       if (found !== "open") {
-        reason = found;
+        reason = found === "refused" ? "connection refused" : "no connection";
         continue;
       }
       const stream = this.open(endpoint);
@@ -201,7 +201,7 @@ export class Lane {
   private open(endpoint: PeerEndpoint): RaftStream {
     const { clock, connectTimeoutMs, events, metadata, secureContext } = this.options;
     return new RaftStream({
-      client: openClient(endpoint, secureContext),
+      channel: openChannel(endpoint, secureContext),
       endpoint,
       metadata: metadata(),
       clock,

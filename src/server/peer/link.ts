@@ -8,7 +8,7 @@ import type { Logger } from "../runtime/logger.js";
 import type { Random } from "../runtime/random.js";
 import { type PeerEndpoint, PeerUrlError, parsePeerUrl } from "./address.js";
 import { askOnce, peerUnreachable } from "./ask.js";
-import { openClient } from "./channel.js";
+import { openChannel } from "./channel.js";
 import { type Gate, helloMetadata, type LaneName, type Refusal } from "./handshake.js";
 import { Lane, type LaneEvents } from "./lane.js";
 import { Pulse } from "./pulse.js";
@@ -132,7 +132,7 @@ export class Link {
     const endpoint = this.standingEndpoint();
     if (endpoint === undefined) throw new SnapshotSendError("the member cannot be reached");
     await sendSnapshotFile(snapshot, {
-      client: openClient(endpoint, this.around.secureContext),
+      channel: openChannel(endpoint, this.around.secureContext),
       metadata: this.metadata(),
       signal: this.end.signal,
       clock: this.around.clock,

@@ -1,10 +1,10 @@
 /** One outgoing stream of frames, over a connection of its own. */
 
-import type { Client, ClientDuplexStream, Metadata, ServiceError, StatusObject } from "@grpc/grpc-js";
+import type { ClientDuplexStream, Metadata, ServiceError, StatusObject } from "@grpc/grpc-js";
 import { Receipt } from "../../../proto/gen/internal/raft.js";
 import type { Clock } from "../runtime/clock.js";
 import type { PeerEndpoint } from "./address.js";
-import { asBuffer, methods, sameBytes } from "./channel.js";
+import { asBuffer, type Channel, methods, sameBytes } from "./channel.js";
 import { type Refusal, refusalIn } from "./handshake.js";
 
 /** Why a stream is no more. */
@@ -15,8 +15,8 @@ export interface StreamEnd {
 
 export interface StreamOptions {
   /** Belongs to the stream from here on. */
-  readonly client: Client;
-  /** Where the client goes to. */
+  readonly channel: Channel;
+  /** Where the channel goes to. */
   readonly endpoint: PeerEndpoint;
   readonly metadata: Metadata;
   readonly clock: Clock;
@@ -28,7 +28,7 @@ export interface StreamOptions {
 }
 
 export class RaftStream {
-  readonly client: Client;
+  readonly channel: Channel;
   readonly endpoint: PeerEndpoint;
   /** Resolves once: when the other side has let the stream in, or when it is over before that. */
   readonly opened: Promise<"open" | StreamEnd>;
@@ -38,9 +38,9 @@ export class RaftStream {
   private isOver = false;
 
   constructor(options: StreamOptions) {
-    this.client = options.client;
+    this.channel = options.channel;
     this.endpoint = options.endpoint;
-    this.call = this.client.makeBidiStreamRequest(methods.raft.path, sameBytes, sameBytes, options.metadata);
+    this.call = this.channel.client.makeBidiStreamRequest(methods.raft.path, sameBytes, sameBytes, options.metadata);
     this.ended = this.untilEnd(options.signal);
     this.opened = this.untilOpen(options);
     this.call.on("data", (bytes: Buffer) => this.receive(bytes, options.onReceipt));
@@ -79,7 +79,7 @@ export class RaftStream {
       this.call.once("status", (status: StatusObject) => {
         this.isOver = true;
         signal.removeEventListener("abort", close);
-        this.client.close();
+        this.channel.close();
         resolve({ reason: this.closeReason ?? status.details, refusal: refusalIn(status) });
       });
       if (signal.aborted) close();

@@ -2,10 +2,10 @@
 
 import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
-import { type Client, type ClientWritableStream, type Metadata, type StatusObject, status } from "@grpc/grpc-js";
+import { type ClientWritableStream, type Metadata, type StatusObject, status } from "@grpc/grpc-js";
 import { SnapshotPart } from "../../../proto/gen/internal/raft.js";
 import type { Clock } from "../runtime/clock.js";
-import { asBuffer, methods, sameBytes } from "./channel.js";
+import { asBuffer, type Channel, methods, sameBytes } from "./channel.js";
 import type { OutgoingSnapshot } from "./types.js";
 
 /** A snapshot did not arrive, or was not wanted; the message says which. */
@@ -15,7 +15,7 @@ export class SnapshotSendError extends Error {
 
 export interface SnapshotRoute {
   /** Closed when the snapshot is through, or is not. */
-  readonly client: Client;
+  readonly channel: Channel;
   readonly metadata: Metadata;
   readonly signal: AbortSignal;
   readonly clock: Clock;
@@ -38,7 +38,7 @@ export async function sendSnapshotFile(snapshot: OutgoingSnapshot, route: Snapsh
     file = await open(snapshot.path, "r");
     await sendOver(new SnapshotCall(route), file, snapshot);
   } finally {
-    route.client.close();
+    route.channel.close();
     await file?.close();
   }
 }
@@ -89,9 +89,9 @@ class SnapshotCall {
   private proceed: () => void = () => undefined;
 
   constructor(route: SnapshotRoute) {
-    const { client, metadata } = route;
+    const { channel, metadata } = route;
     this.onSent = route.onSent;
-    this.call = client.makeClientStreamRequest(methods.snapshot.path, sameBytes, sameBytes, metadata, ignore);
+    this.call = channel.client.makeClientStreamRequest(methods.snapshot.path, sameBytes, sameBytes, metadata, ignore);
     this.call.on("error", ignore);
     this.answered = this.untilAnswer(route.signal);
     this.opened = this.untilOpen(route);

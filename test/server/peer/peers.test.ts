@@ -1,4 +1,7 @@
 /** Messages between members over real sockets: what arrives, what is dropped, and what is said about it. */
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Message } from "../../../src/server/raft/types.js";
 import { freePort } from "../../support/free-ports.js";
@@ -243,6 +246,27 @@ describe("a peer that has gone silent", () => {
     },
   );
 
+  it("from the beginning is dialled again and again, without leaving connections behind", async () => {
+    await using a = await startRoom(1n);
+    const open = new Set<Socket>();
+    let accepted = 0;
+    const silent = createServer((socket) => {
+      accepted += 1;
+      open.add(socket);
+      socket.on("error", () => undefined).on("close", () => open.delete(socket));
+      socket.resume();
+    });
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    const { port } = silent.address() as AddressInfo;
+    a.room.setMembers([{ id: 2n, peerUrls: [`http://127.0.0.1:${port}`] }]);
+    // Two lanes, each with a look at the port and then a stream.
+    await expect.poll(() => accepted, patience).toBeGreaterThan(11);
+    await expect.poll(() => open.size, patience).toBeLessThanOrEqual(2);
+    await a.room.close();
+    await expect.poll(() => open.size, patience).toBe(0);
+    await new Promise((resolve) => silent.close(resolve));
+  });
+
   it("gets no more than the queue holds, and drops are reported", async () => {
     await using a = await startRoom(1n, { electionMs: 5_000 });
     await using b = await startRoom(2n, { electionMs: 5_000 });
@@ -279,7 +303,7 @@ describe("members", () => {
     a.room.setMembers([{ id: 2n, peerUrls: [`http://127.0.0.1:${await freePort()}`] }]);
     a.room.setMembers([{ id: 2n, peerUrls: [proxy.endpoint] }]);
     await passes(a, b);
-    expect(proxy.connectionCount).toBe(2);
+    await expect.poll(() => proxy.connectionCount, patience).toBe(2);
     a.room.setMembers([{ id: 2n, peerUrls: [b.url] }]);
     await expect.poll(() => proxy.connectionCount, patience).toBe(0);
     await passes(a, b);
@@ -308,7 +332,7 @@ describe("members", () => {
   });
 
   it("talk over sockets in the file system too", async () => {
-    const path = `/tmp/litecd-peer-${process.pid}-${performance.now()}.sock`;
+    const path = join(tmpdir(), `litecd-peer-${process.pid}.sock`);
     await using a = await startRoom(1n);
     await using b = await startRoom(2n, { listenUrls: [`unix://${path}`] });
     a.room.setMembers([{ id: 2n, peerUrls: [b.url] }]);
