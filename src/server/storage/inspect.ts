@@ -51,7 +51,20 @@ export function readStateFacts(path: string): StateFileFacts | undefined {
 function withFile<T>(path: string, work: (database: Database) => T): T {
   // Reading a file that was left in write-ahead mode makes companions, which would be strays beside it.
   const strays = ["-wal", "-shm"].map((suffix) => path + suffix).filter((companion) => !existsSync(companion));
-  const database = new Database({
+  try {
+    const database = openFile(path);
+    try {
+      return work(database);
+    } finally {
+      database.close();
+    }
+  } finally {
+    for (const stray of strays) rmSync(stray, { force: true });
+  }
+}
+
+function openFile(path: string): Database {
+  return new Database({
     path,
     access: "readOnly",
     synchronous: "NORMAL",
@@ -63,12 +76,6 @@ function withFile<T>(path: string, work: (database: Database) => T): T {
     schemaVersion: stateSchemaVersion,
     schema: stateSchema,
   });
-  try {
-    return work(database);
-  } finally {
-    database.close();
-    for (const stray of strays) rmSync(stray, { force: true });
-  }
 }
 
 function factsOf(database: Database, { meta, members }: StateTables): StateFileFacts | undefined {

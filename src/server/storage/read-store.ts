@@ -73,6 +73,12 @@ export class ReadStore implements StateSource {
   }
 }
 
+/**
+ * A commit of another connection empties the cache, page by page: a large one would be paid for after every write and would
+ * rarely be full. A get that finds only the inner pages in it takes 3 us longer.
+ */
+const cacheSizeKib = 8 * 1024;
+
 function openDatabase({ dir, onFailure }: ReadStoreOptions, file: string): Database {
   return new Database({
     path: join(dir, file),
@@ -81,7 +87,7 @@ function openDatabase({ dir, onFailure }: ReadStoreOptions, file: string): Datab
     lockingMode: "normal",
     walAutocheckpointPages: 0,
     journalSizeLimitBytes: 0,
-    cacheSizeKib: 64 * 1024,
+    cacheSizeKib,
     busyTimeoutMs: 5000,
     schemaVersion: stateSchemaVersion,
     schema: stateSchema,

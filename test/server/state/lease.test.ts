@@ -20,6 +20,11 @@ function revoke(id: bigint, onlyInTerm = 0n): Applied {
   return world.apply({ $case: "leaseRevoke", value: { id, onlyInTerm } });
 }
 
+function checkpoint(leases: [id: bigint, remainingSeconds: bigint][], onlyInTerm = 0n): Applied {
+  const value = { leases: leases.map(([id, remainingSeconds]) => ({ id, remainingSeconds })), onlyInTerm };
+  return world.apply({ $case: "leaseCheckpoint", value });
+}
+
 function attached(id: bigint): string[] {
   return world.reader.leaseKeys(id).map(text);
 }
@@ -126,5 +131,66 @@ describe("revoking", () => {
       { $case: "put", value: request.value },
     ]);
     expect(second && failure(second)).toBe(status.LeaseNotFound.message);
+  });
+});
+
+describe("checkpoints", () => {
+  beforeEach(() => {
+    grant(7n);
+    grant(-8n);
+  });
+
+  it("remember what is left, over restarts and in copies, and pass over leases that are gone", () => {
+    const applied = checkpoint([
+      [7n, 12n],
+      [99n, 5n],
+      [-8n, 60n],
+    ]);
+    expect([applied.result, applied.leases]).toEqual([
+      { kind: "ok", revision: 1, response: { kind: "none" } },
+      [
+        { kind: "checkpointed", id: 7n, remainingSeconds: 12 },
+        { kind: "checkpointed", id: -8n, remainingSeconds: 60 },
+      ],
+    ]);
+    const leases = [
+      { id: -8n, ttlSeconds: 60, remainingSeconds: 60 },
+      { id: 7n, ttlSeconds: 60, remainingSeconds: 12 },
+    ];
+    expect(world.reader.leases()).toEqual(leases);
+    world.reopen();
+    expect(world.reader.leases()).toEqual(leases);
+    world.state.exportTo(`${world.dir}/state-2.db`);
+    world.state.switchFile("state-2.db", () => undefined);
+    expect(world.reader.lease(7n)).toEqual({ id: 7n, ttlSeconds: 60, remainingSeconds: 12 });
+  });
+
+  it("are taken back with 0, and never say more than was granted", () => {
+    checkpoint([[7n, 12n]]);
+    expect(checkpoint([[7n, 0n]]).leases).toEqual([{ kind: "checkpointed", id: 7n, remainingSeconds: 0 }]);
+    expect(world.reader.lease(7n)?.remainingSeconds).toBe(0);
+    checkpoint([[7n, 61n]]);
+    expect(world.reader.lease(7n)?.remainingSeconds).toBe(60);
+  });
+
+  it("are gone with their lease: a new one of the same id has its full time", () => {
+    checkpoint([[7n, 12n]]);
+    revoke(7n);
+    grant(7n);
+    expect(world.reader.lease(7n)?.remainingSeconds).toBe(0);
+  });
+
+  it("of another term change nothing", () => {
+    world.term = 3;
+    const stale = checkpoint([[7n, 12n]], 2n);
+    expect([failure(stale), stale.leases, world.reader.lease(7n)?.remainingSeconds]).toEqual([undefined, [], 0]);
+    expect(checkpoint([[7n, 12n]], 3n).leases).toHaveLength(1);
+  });
+
+  it("go on under alarms", () => {
+    for (const alarm of [1, 2] as const) {
+      world.apply({ $case: "alarm", value: { action: 1, memberID: 1n, alarm } });
+    }
+    expect(checkpoint([[7n, 12n]]).leases).toHaveLength(1);
   });
 });

@@ -91,6 +91,24 @@ describe("a new log store", () => {
     });
   });
 
+  it("of a founder starts after the entry that stands for the founding, and knows the founders", () => {
+    const founders = [
+      { id: 2n ** 64n - 1n, name: "", peerUrls: ["http://a:2380", "http://b:2380"], clientUrls: [], learner: false },
+      { id: 1n, name: "", peerUrls: ["http://c:2380"], clientUrls: [], learner: false },
+    ];
+    const membership = { voters: [2n ** 64n - 1n, 1n], learners: [] };
+    openLogStore({ dir, bootstrap: { ...bootstrap, kind: "found", membership, founders } }).close();
+    expect(openStore().initial).toMatchObject({
+      firstIndex: 2,
+      previousTerm: 1,
+      hardState: { term: 1, vote: undefined, commit: 1 },
+      membership,
+      founders,
+      entries: [],
+      bootCount: 2,
+    });
+  });
+
   it("ignores the bootstrap once there is a member", () => {
     openStore();
     close();
@@ -177,6 +195,21 @@ describe("a log store", () => {
       2,
       [4, 5, 6],
     ]);
+  });
+
+  it("remembers the membership as of the last entry that it dropped", () => {
+    const store = filled();
+    const later = { voters: [1n, 2n ** 64n - 1n], learners: [3n] };
+    store.append({ ...nothing, compact: { to: 2, membership: later } });
+    expect(reopen().initial.membership).toEqual(later);
+    // What is dropped already changes nothing.
+    open[0]?.append({ ...nothing, compact: { to: 2, membership: alone } });
+    expect(reopen().initial).toMatchObject({ firstIndex: 3, membership: later });
+  });
+
+  it("keeps changes of the membership as a kind of their own", () => {
+    openStore().append({ ...nothing, entries: [{ ...entry(1), kind: "change" }] });
+    expect(reopen().initial.entries[0]).toMatchObject({ kind: "change", data: Buffer.from("entry 1") });
   });
 
   it("may be compacted whole and goes on", () => {
