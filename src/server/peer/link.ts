@@ -198,7 +198,7 @@ export class Link {
         this.heard.receipts.stop();
         // What is silent in one lane is silent in the other, which has more patience.
         this.bulk.cut(reason);
-        logger.warn("the link to a member broke", { member: this.id, reason });
+        if (!this.end.signal.aborted) logger.warn("the link to a member broke", { member: this.id, reason });
         observer?.linked(this.id, "down");
       },
       failed: (reason) => this.complain(isUrgent ? reason : undefined),
