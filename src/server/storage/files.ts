@@ -11,15 +11,20 @@ const stateFileOrCompanion = /^state-\d+\.db(-wal|-shm|-journal)?$/;
 /** File name of the first state file of a member. */
 export const firstStateFile = "state-1.db";
 
-export function assertStateFileName(stateFile: string): void {
-  invariant(stateFilePattern.test(stateFile), "a state file has an unexpected name", { stateFile });
+/** State files follow each other; a step back would be the work of somebody who did not see that another one has moved on. */
+export function assertStateFileFollows(next: string, stateFile: string): void {
+  invariant(numberOf(next) > numberOf(stateFile), "a state file takes the place of a later one", { next, stateFile });
 }
 
 /** Name for the state file that comes after `stateFile` (defrag, restore, snapshot install). */
 export function nextStateFile(stateFile: string): string {
+  return `state-${numberOf(stateFile) + 1}.db`;
+}
+
+function numberOf(stateFile: string): number {
   const number = stateFilePattern.exec(stateFile)?.[1];
   invariant(number !== undefined, "a state file has an unexpected name", { stateFile });
-  return `state-${Number(number) + 1}.db`;
+  return Number(number);
 }
 
 /** Creates a directory that only its owner may enter, and makes its name durable. */

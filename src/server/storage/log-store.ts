@@ -5,7 +5,7 @@ import type { Entry, EntryKind, LogCompaction, SnapshotMeta } from "../raft/type
 import { entryChecksum } from "./checksum.js";
 import { Database, type Statement } from "./database.js";
 import { StorageFailure, StorageRefused } from "./failure.js";
-import { assertStateFileName, createDirectory, firstStateFile, syncDirectory } from "./files.js";
+import { assertStateFileFollows, createDirectory, firstStateFile, syncDirectory } from "./files.js";
 import { decodeId, encodeId } from "./ids.js";
 import {
   type BaseRow,
@@ -117,6 +117,7 @@ class SqliteLogStore implements LogStore {
   }
 
   switchStateFile(stateFile: string): void {
+    assertStateFileFollows(stateFile, this.#base.stateFile);
     const base = { ...this.#base, stateFile };
     this.#database.write(() => this.#statements.putBase.run(baseRow(base)));
     this.#base = base;
@@ -149,7 +150,7 @@ class SqliteLogStore implements LogStore {
     const alone = others.entries.length === 0 && others.truncateFrom === undefined && others.compact === undefined;
     invariant(alone, "an installation is written together with entries", { index });
     invariant(index >= firstIndex, "a snapshot is older than the start of the log", { index, firstIndex });
-    assertStateFileName(file);
+    assertStateFileFollows(file, this.#base.stateFile);
     const base: LogBase = { firstIndex: index + 1, previousTerm: term, membership, stateFile: file };
     this.#sentinel.lower({ index: firstIndex - 1, term: previousTerm });
     this.#database.write(() => {

@@ -227,6 +227,17 @@ describe("a log store", () => {
     expect(reopen().initial.stateFile).toBe("state-2.db");
   });
 
+  it("never points back at a file that a later one has replaced", () => {
+    const store = filled();
+    store.switchStateFile("state-3.db");
+    for (const file of ["state-2.db", "state-3.db", "elsewhere.db"]) {
+      expect(() => store.switchStateFile(file)).toThrow(InvariantError);
+      const install = { index: 9, term: 2, membership: alone, file };
+      expect(() => store.append({ ...nothing, install })).toThrow(InvariantError);
+    }
+    expect(reopen().initial).toMatchObject({ stateFile: "state-3.db", firstIndex: 1 });
+  });
+
   it("keeps everything although the process ends without closing", () => {
     filled();
     const copy = mkdtempSync(join(tmpdir(), "litecd-log-copy-"));
