@@ -14,6 +14,7 @@ import {
   forgetOthers,
   prepareDurable,
 } from "./durable.js";
+import { type FirstElectionOptions, hurryFirstElection } from "./first-election.js";
 import { countApplied, observeWork } from "./member-metrics.js";
 import { askStranger } from "./peer/ask.js";
 import { startPeers } from "./peer/peers.js";
@@ -150,18 +151,29 @@ function assemble(options: MemberOptions, opened: Opened, peers: PeerRoom): Memb
   const assembled = assembleMember({ ...worldOf(options, opened), peers, onRemoved: removal.happens });
   const { replica, hub } = assembled;
   peers.attach(assembled.listener);
+  let stopHurrying: (() => void) | undefined;
   return {
     replica,
     hub,
     peers,
     clock: systemClock,
     removed: removal.happened,
-    start: () => assembled.start(),
+    start: () => {
+      assembled.start();
+      if (options.config.initialElectionTickAdvance)
+        stopHurrying = hurryFirstElection(electionOptions(options, replica, peers));
+    },
     close: async () => {
+      stopHurrying?.();
       await assembled.close({ transfer: true });
       await peers.close();
     },
   };
+}
+
+function electionOptions({ config }: MemberOptions, replica: LocalReplica, peers: PeerRoom): FirstElectionOptions {
+  const { heartbeatIntervalMs, electionTimeoutMs } = config;
+  return { replica, peers, clock: systemClock, heartbeatMs: heartbeatIntervalMs, electionMs: electionTimeoutMs };
 }
 
 /** All that a member is assembled from but the other members. */

@@ -21,6 +21,7 @@ const compositionRoot = [
   "bootstrap.ts",
   "cluster-version.ts",
   "durable.ts",
+  "first-election.ts",
   "front-door.ts",
   "index.ts",
   "main.ts",

@@ -73,6 +73,11 @@ export class LocalReplica implements Replica {
     if (voters.length === 1 && voters[0] === identity.memberId) this.turn.step({ kind: "campaign" });
   }
 
+  /** Stands for election, if nobody is known to lead; a pre-vote comes first. For an owner that knows that it is time. */
+  campaign(): void {
+    if (!this.closed && this.options.core.leader === undefined) this.turn.step({ kind: "campaign" });
+  }
+
   /** With `transfer` leadership goes to another voter first, if that takes no longer than an election timeout. */
   async close(how: { readonly transfer?: boolean } = {}): Promise<void> {
     if (how.transfer === true && !this.closed) await this.parts.transfer.giveAway();
@@ -225,10 +230,9 @@ export class LocalReplica implements Replica {
 
   private roleChanged(change: RoleChange): void {
     const { clock, logger, identity } = this.options;
-    const { leases, members, transfer, proposals, reads } = this.parts;
+    const { leases, transfer, proposals, reads } = this.parts;
     const nowMs = clock.monotonicMs();
     if (change.role !== "leader") leases.demote();
-    members.roleChanged();
     transfer.roleChanged();
     logger.info("raft role changed", { ...change, "local-member-id": identity.memberId });
     if (change.leader === undefined) return;
