@@ -36,7 +36,14 @@ export interface ClusterFacts {
 
 export interface Progress {
   readonly lastIndex: number;
-  readonly match: (id: bigint) => number | undefined;
+  readonly of: (id: bigint) => PeerProgress | undefined;
+}
+
+export interface PeerProgress {
+  /** The last entry that it is known to hold. */
+  readonly match: number;
+  /** Milliseconds since it was last heard. */
+  readonly silentMs: number;
 }
 
 /** Links must have held so long (spec/server.md 6.2). */
@@ -44,6 +51,7 @@ const healthyMs = 5000;
 /** What a learner must hold of the log before it may vote (spec/server.md 6.1, raft-storage.md 1.15). */
 const promotionMatch = 0.9;
 const promotionLagEntriesMax = 1000;
+const promotionSilentMsMax = 5000;
 
 /** Throws the WireError that etcd gives if the change may not be made. */
 export function prepareChange(request: ChangeRequest, facts: ClusterFacts): PreparedChange {
@@ -102,15 +110,20 @@ function promote(id: bigint, facts: ClusterFacts): PreparedChange {
   const { progress } = facts;
   if (progress === undefined) throw new WireError(status.NotLeader);
   const member = memberWith(facts, id);
-  const match = id === facts.self ? progress.lastIndex : (progress.match(id) ?? 0);
+  const { match, silentMs } = progressOf(id, facts.self, progress);
   if (match < progress.lastIndex * promotionMatch) fail(status.LearnerNotReady);
   if (!member.learner) fail(status.MemberNotLearner);
   if (progress.lastIndex - match > promotionLagEntriesMax) fail(status.LearnerNotReady);
-  if (facts.connectedForMs(id) === undefined) fail(status.LearnerNotReady);
+  if (silentMs > promotionSilentMsMax) fail(status.LearnerNotReady);
   const voters = votersOf(facts);
   // The learner counts as started: it keeps up.
   if (facts.rules.strict && startedCount(voters) + 1 < quorumOf(voters.length + 1)) fail(status.MemberNotEnoughStarted);
   return { change: { op: "promote", member: id }, body: { $case: "memberPromote", value: { id } } };
+}
+
+function progressOf(id: bigint, self: bigint, { lastIndex, of }: Progress): PeerProgress {
+  if (id === self) return { match: lastIndex, silentMs: 0 };
+  return of(id) ?? { match: 0, silentMs: Infinity };
 }
 
 function checkAdd({ learner }: Extract<ChangeRequest, { kind: "add" }>, facts: ClusterFacts): void {

@@ -15,6 +15,7 @@ import {
   type ChangeRequest,
   type ClusterFacts,
   checkHealth,
+  type PeerProgress,
   type PreparedChange,
   prepareChange,
 } from "./membership-checks.js";
@@ -32,8 +33,6 @@ export interface MembershipOptions {
   readonly requestTimeoutMs: number;
   readonly rules: ReconfigurationRules;
   readonly applied: AppliedWait;
-  /** This member leads and has applied the first entry of its term, hence every change of earlier terms. */
-  readonly primary: () => boolean;
   /** Proposes a change; returns the number of the request. */
   readonly proposeChange: (change: MembershipChange, body: CommandBody) => number;
   readonly transfer: MembershipControl["transfer"];
@@ -57,8 +56,6 @@ export class Membership implements MembershipControl {
   private readonly options: MembershipOptions;
   /** Changes that this member proposed, by request. */
   private readonly proposed = new Map<number, (outcome: Outcome) => void>();
-  /** The request whose change is under way, so that no other one is checked meanwhile. */
-  private deciding: number | undefined;
   private closed = false;
 
   constructor(options: MembershipOptions) {
@@ -99,7 +96,7 @@ export class Membership implements MembershipControl {
     for (;;) {
       await this.myTurn(signal);
       const prepared = prepareChange(request, this.facts());
-      const applied = appliedOf(await orAborted(this.propose(prepared), signal));
+      const applied = appliedOf(await this.propose(prepared, signal));
       if (applied !== undefined) return decided(applied, prepared);
       // An earlier change, or the end of a transfer, has to be waited for.
       await pause(this.options.clock, this.options.heartbeatMs, signal);
@@ -114,11 +111,6 @@ export class Membership implements MembershipControl {
   /** The core did not append the change; false if the request is none. */
   rejected(requestId: number, reason: RejectReason): boolean {
     return this.end(requestId, { kind: "rejected", reason });
-  }
-
-  /** Leadership moved: what was proposed may still be applied, but the next change is the new leader's to decide. */
-  roleChanged(): void {
-    this.deciding = undefined;
   }
 
   close(): void {
@@ -170,23 +162,26 @@ export class Membership implements MembershipControl {
     return answered(kind.value);
   }
 
-  /** Waits until nothing stands between the checks and the proposal. Rejects with NotLeader when this member does not lead. */
+  /** Waits until every earlier change is applied here. Rejects with NotLeader when this member does not lead. */
   private async myTurn(signal: AbortSignal): Promise<void> {
-    const { core, primary, clock, heartbeatMs } = this.options;
+    const { core, clock, heartbeatMs } = this.options;
     for (;;) {
       this.assertOpen(signal);
       if (core.role !== "leader") throw new WireError(status.NotLeader);
-      if (primary() && this.deciding === undefined) return;
+      if (!core.changePending && !core.transferring) return;
       await pause(clock, heartbeatMs, signal);
     }
   }
 
-  private async propose({ change, body }: PreparedChange): Promise<Outcome> {
+  /** Synchronous up to the core, which refuses the change if another one came before it. */
+  private async propose({ change, body }: PreparedChange, signal: AbortSignal): Promise<Outcome> {
     const requestId = this.options.proposeChange(change, body);
-    this.deciding = requestId;
-    const outcome = await new Promise<Outcome>((resolve) => this.proposed.set(requestId, resolve));
-    if (this.deciding === requestId) this.deciding = undefined;
-    return outcome;
+    const outcome = new Promise<Outcome>((resolve) => this.proposed.set(requestId, resolve));
+    try {
+      return await orAborted(outcome, signal);
+    } finally {
+      this.proposed.delete(requestId);
+    }
   }
 
   private end(requestId: number, outcome: Outcome): boolean {
@@ -208,9 +203,14 @@ export class Membership implements MembershipControl {
         const sinceMs = peers.connectedSinceMs(id);
         return sinceMs === undefined ? undefined : nowMs - sinceMs;
       },
-      progress: core.role === "leader" ? { lastIndex: core.lastIndex, match: (id) => core.peer(id)?.match } : undefined,
+      progress: core.role === "leader" ? { lastIndex: core.lastIndex, of: (id) => this.progressOf(id) } : undefined,
       nowSeconds: Math.floor(clock.wallMs() / 1000),
     };
+  }
+
+  private progressOf(id: bigint): PeerProgress | undefined {
+    const peer = this.options.core.peer(id);
+    return peer && { match: peer.match, silentMs: peer.lastActiveTicks * this.options.heartbeatMs };
   }
 
   private assertOpen(signal: AbortSignal): void {

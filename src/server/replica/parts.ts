@@ -48,7 +48,6 @@ export function createParts(options: ReplicaOptions, hooks: ReplicaHooks) {
     ...shared,
     applied: common.appliedWait,
     rules: options.reconfiguration,
-    primary: () => leases.primary,
     transfer: (to, waitOptions) => transfer.to(to, waitOptions),
   });
   return {

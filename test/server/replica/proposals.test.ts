@@ -16,7 +16,13 @@ function world(heldBytesMax = 1000) {
   const proposals = new Proposals({ timeoutMs, heldBytesMax, give: (requestId) => given.push(requestId) });
   const submit = (more: Partial<Submission> = {}, leaderKnown = true) => {
     const sequence = proposals.nextSequence();
-    const submission = { data: new Uint8Array(100), startedMs: 0, signal: undefined, where: "anywhere", ...more } as const;
+    const submission = {
+      data: new Uint8Array(100),
+      startedMs: 0,
+      signal: undefined,
+      where: "anywhere",
+      ...more,
+    } as const;
     return { sequence, answer: proposals.submit(sequence, submission, leaderKnown) };
   };
   return { proposals, given, submit };
