@@ -18,4 +18,293 @@ export interface Mutation {
   readonly patches: readonly Patch[];
 }
 
-export const mutations: readonly Mutation[] = [];
+export const mutations: readonly Mutation[] = [
+  {
+    name: "ack-before-durable",
+    bug: "an entry counts and is answered before it is on disk (etcd 14370)",
+    patches: [
+      {
+        file: "src/server/replica/turn.ts",
+        find: "this.writes.push(write);",
+        replace: "this.writes.push(write); if (append.install === undefined) this.finished(write);",
+      },
+    ],
+  },
+  {
+    name: "applied-index-apart",
+    bug: "the applied index is not stored with what it describes (etcd 13766)",
+    patches: [
+      {
+        file: "src/server/state/counters.ts",
+        find: 'meta.putNumber("applied_index", this.appliedIndex);',
+        replace: 'if (this.appliedIndex % 3 === 0) meta.putNumber("applied_index", this.appliedIndex);',
+      },
+    ],
+  },
+  {
+    name: "read-answer-for-another",
+    bug: "an answer to an earlier read request is taken for a later one (etcd 20418)",
+    patches: [
+      {
+        file: "src/server/replica/linear-reads.ts",
+        find: "if (round !== undefined) round.index ??= index;",
+        replace: "if (round !== undefined) for (const other of this.rounds) other.index ??= index;",
+      },
+    ],
+  },
+  {
+    name: "read-without-quorum",
+    bug: "a leader answers reads without asking whether it still leads (Jepsen 2014)",
+    patches: [
+      {
+        file: "src/server/raft/reads.ts",
+        find: "if (state.isAlone) confirmReads(state);",
+        replace:
+          "if (state.role === 'leader') { for (const read of reads.round.reads) answer(state, read, reads.round.index); reads.round = undefined; }",
+      },
+    ],
+  },
+  {
+    name: "read-before-first-commit",
+    bug: "a new leader answers reads before it has committed in its term (etcd 14258)",
+    patches: [{ file: "src/server/raft/reads.ts", find: "|| !state.committedInTerm) return;", replace: ") return;" }],
+  },
+  {
+    name: "stale-leader-revokes",
+    bug: "a leader that was stalled revokes leases that its successor has renewed (etcd 15247)",
+    patches: [
+      {
+        file: "src/server/state/lease.ts",
+        find: "if (onlyInTerm !== 0n && onlyInTerm !== BigInt(term)) return false;",
+        replace: "",
+      },
+      {
+        file: "src/server/replica/replica.ts",
+        find: 'if (this.options.core.role !== "leader") throw new WireError(status.NotLeader);',
+        replace: "",
+      },
+      {
+        file: "src/server/replica/replica.ts",
+        find: 'this.submit(body, "here", undefined)',
+        replace: 'this.submit(body, "anywhere", undefined)',
+      },
+      {
+        file: "src/server/replica/replica.ts",
+        find: 'if (change.role !== "leader") leases.demote();',
+        replace: "",
+      },
+    ],
+  },
+  {
+    name: "watch-after-snapshot",
+    bug: "a watcher does not go on from its own revision after a snapshot was installed (etcd 15271)",
+    patches: [
+      {
+        file: "src/server/watch/stream.ts",
+        find: "if (watcher.next <= head) this.fallBehind(watcher, watcher.next);",
+        replace: "watcher.next = head + 1;",
+      },
+    ],
+  },
+  {
+    name: "progress-ahead",
+    bug: "progress is told before the events that it covers (etcd 15220)",
+    patches: [
+      {
+        file: "src/server/watch/stream.ts",
+        find: "if (this.watchers.size === 0 || this.behind) return;",
+        replace: "if (this.watchers.size === 0) return;",
+      },
+      {
+        file: "src/server/watch/stream.ts",
+        find: "for (const watcher of this.watchers.values()) if (!reached(watcher, revision)) return;",
+        replace: "",
+      },
+    ],
+  },
+  {
+    name: "slow-watcher-loses",
+    bug: "a watcher whose queue is full loses events (etcd 17529)",
+    patches: [
+      {
+        file: "src/server/watch/stream.ts",
+        find: "this.fallBehind(watcher, revision);",
+        replace: "this.fallBehind(watcher, revision + 1);",
+      },
+    ],
+  },
+  {
+    name: "revision-from-rows",
+    bug: "after a restart the revision is that of the newest row, which a compaction may have deleted (etcd 17780)",
+    patches: [
+      {
+        file: "src/server/state/counters.ts",
+        find: 'this.revision = meta.number("revision") ?? firstRevision;',
+        replace: "this.revision = Math.max(firstRevision, store.tables.revisions.newest());",
+      },
+      {
+        file: "src/server/state/counters.ts",
+        find: "load({ tables: { meta } }: StateSource): void {",
+        replace: "load(store: StateSource): void { const { meta } = store.tables;",
+      },
+      {
+        file: "src/server/storage/revisions.ts",
+        find: "  /** Throws StorageFailure `corrupt` if there is no such row. */",
+        replace:
+          "  newest(): number { const row = this.#extent.get(); return row?.[2] == null ? 0 : revisionOf(row[2]); }\n",
+      },
+      {
+        file: "src/server/state/mvcc/compact.ts",
+        find: "smaller(last + 1n, revisionId(compactRevision, 0))",
+        replace: "last + 1n",
+      },
+    ],
+  },
+  {
+    name: "compaction-drops-tombstone",
+    bug: "compaction deletes the deletion at the compact revision itself (etcd 18089, 19179)",
+    patches: [
+      {
+        file: "src/server/state/mvcc/compact.ts",
+        find: "smaller(last + 1n, revisionId(compactRevision, 0))",
+        replace: "last + 1n",
+      },
+    ],
+  },
+  {
+    name: "future-watch-gets-old",
+    bug: "a watch that starts in the future gets older events (etcd 20221)",
+    patches: [{ file: "src/server/watch/hub.ts", find: "if (revision < watcher.next) return;", replace: "" }],
+  },
+  {
+    name: "defragment-while-applying",
+    bug: "what is applied while the file is rewritten is lost, or the revision differs afterwards (etcd 14685)",
+    patches: [
+      {
+        file: "src/server/replica/maintenance.ts",
+        find: "const resume = await pauseApply();",
+        replace: "const resume = () => undefined;",
+      },
+    ],
+  },
+  {
+    name: "commit-older-term",
+    bug: "a leader commits entries of earlier terms by counting (thesis 3.6.2)",
+    patches: [
+      {
+        file: "src/server/raft/replication.ts",
+        find: "if (reached <= log.commit || log.term(reached) !== state.term) return;",
+        replace: "if (reached <= log.commit) return;",
+      },
+    ],
+  },
+  {
+    name: "vote-not-durable",
+    bug: "the vote is forgotten in a crash, so that a member votes twice in a term",
+    patches: [
+      {
+        file: "src/server/raft/core.ts",
+        find: "return { term: this.#savedTerm, vote: this.#savedVote, commit };",
+        replace: "return { term: this.#savedTerm, vote: undefined, commit };",
+      },
+    ],
+  },
+  {
+    name: "vote-for-shorter-log",
+    bug: "a vote goes to a candidate whose log is behind (thesis 3.6.1)",
+    patches: [
+      {
+        file: "src/server/raft/election.ts",
+        find: "return request.lastIndex >= state.log.lastIndex;",
+        replace: "return true;",
+      },
+      {
+        file: "src/server/raft/election.ts",
+        find: "if (request.lastTerm !== state.log.lastTerm) return request.lastTerm > state.log.lastTerm;",
+        replace: "",
+      },
+    ],
+  },
+  {
+    name: "learner-counts",
+    bug: "a learner counts in the quorum that commits",
+    patches: [
+      {
+        file: "src/server/raft/replication.ts",
+        find: "return state.membership.voters.map((voter) =>",
+        replace: "return [...state.membership.voters, ...state.membership.learners].map((voter) =>",
+      },
+    ],
+  },
+  {
+    name: "two-changes",
+    bug: "a change of the membership is proposed while another one is under way (Ongaro 2015)",
+    patches: [
+      {
+        file: "src/server/raft/proposals.ts",
+        find: 'if (isChangePending(state)) return "changePending";',
+        replace: "",
+      },
+      {
+        file: "src/server/raft/proposals.ts",
+        find: 'return log.lastChange > log.applied || (state.role === "leader" && state.noopIndex > log.applied);',
+        replace: "return log.lastChange < 0;",
+      },
+    ],
+  },
+  {
+    name: "log-beyond-durable",
+    bug: "the log is dropped up to what is applied and not up to what the state file holds durably",
+    patches: [
+      {
+        file: "src/server/replica/log-compaction.ts",
+        find: "this.options.state.makeDurable((durableIndex) => {",
+        replace: "((done: (index: number) => void) => done(Number.MAX_SAFE_INTEGER))((durableIndex) => {",
+      },
+    ],
+  },
+  {
+    name: "forwarded-twice",
+    bug: "a forwarded proposal that arrives twice is appended twice",
+    patches: [
+      {
+        file: "src/server/raft/proposals.ts",
+        find: 'if (state.role !== "leader" || !isNew(state, message)) return;',
+        replace: 'if (state.role !== "leader") return;',
+      },
+    ],
+  },
+  {
+    name: "renew-expired",
+    bug: "a lease whose revocation is under way is renewed all the same (etcd 20615)",
+    patches: [
+      {
+        file: "src/server/replica/lease-expiry.ts",
+        find: "if (this.isExpired(lease)) return new Promise",
+        replace: "if (this.isExpired(lease) && lease.ttlSeconds < 0) return new Promise",
+      },
+    ],
+  },
+  {
+    name: "lost-tail-unnoticed",
+    bug: "a log that lost its end is believed",
+    patches: [
+      {
+        file: "src/server/storage/log-store.ts",
+        find: "this.#assertComplete(this.#sentinel.read());",
+        replace: "this.#sentinel.read();",
+      },
+    ],
+  },
+  {
+    name: "rot-unnoticed",
+    bug: "a revision with a wrong checksum is served",
+    patches: [
+      {
+        file: "src/server/storage/revisions.ts",
+        find: "if (Number(crc) !== revisionChecksum(id, prev ?? 0n, deleted, pairChecksum(kv))) {",
+        replace: "if (crc < 0n) {",
+      },
+    ],
+  },
+];

@@ -41,13 +41,15 @@ export function call<T>(
       const open = port();
       if (open === undefined) return state.end({ kind: "refused" });
       state.begin(open, timeoutMs);
-      open.process.run(() => {
+      const begin = (): void => {
         const context = contextOf(state.controller.signal);
         attempt(work, open.services, context).then(
           (value) => world.after(delayMs(random), () => state.end({ kind: "ok", value })),
           (error: unknown) => world.after(delayMs(random), () => state.failed(error)),
         );
-      });
+      };
+      // A connection of its own: it may overtake what others sent before.
+      open.process.run(begin, state);
     });
   });
 }

@@ -240,7 +240,7 @@ export class Network {
     }
     if (!this.isMember(from.id)) this.tellRemoved(from, target);
     for (const message of messages) this.world.note(message.kind, message.term, Number(to & 0xffffn));
-    process.run(() => listener.messages(messages));
+    process.run(() => listener.messages(messages), `peer ${from.id}`);
   }
 
   /** A member that knows that the sender was removed says so, and takes nothing from it. */

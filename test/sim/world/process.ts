@@ -3,6 +3,7 @@
  * goes a little too fast or too slow. What reaches a paused process waits and comes all at once.
  */
 import type { Clock } from "../../../src/server/runtime/clock.js";
+import type { RandomStream } from "./random.js";
 import type { SimEvent, World } from "./world.js";
 
 export interface ClockFaults {
@@ -12,6 +13,9 @@ export interface ClockFaults {
   readonly wallMs: number;
 }
 
+/** The channel of what the process asked for itself. */
+const timers = "timers";
+
 export class SimProcess {
   readonly clock: Clock;
   readonly name: string;
@@ -19,11 +23,14 @@ export class SimProcess {
   private wallMs: number;
   private stopped = false;
   private paused = false;
-  private waiting: (() => void)[] = [];
+  /** What has come during a pause, by where it came from. */
+  private waiting = new Map<unknown, (() => void)[]>();
+  private readonly order: RandomStream;
 
   constructor(world: World, name: string, { rate, wallMs }: ClockFaults) {
     this.world = world;
     this.name = name;
+    this.order = world.random(`order ${name} ${world.nowMs}`);
     this.wallMs = wallMs;
     this.clock = {
       wallMs: () => Math.floor(this.wallMs + world.nowMs * rate),
@@ -48,22 +55,33 @@ export class SimProcess {
     return this.world.after(delayMs, () => this.run(work));
   }
 
-  /** Runs work of this process now, or when it goes on. */
-  run(work: () => void): void {
+  /** Runs work of this process now, or when it goes on. What comes over one channel stays in order. */
+  run(work: () => void, channel: unknown = timers): void {
     if (this.stopped) return;
-    if (this.paused) this.waiting.push(work);
-    else enter(this, work);
+    if (!this.paused) {
+      enter(this, work);
+      return;
+    }
+    const queue = this.waiting.get(channel);
+    if (queue === undefined) this.waiting.set(channel, [work]);
+    else queue.push(work);
   }
 
   pause(): void {
     this.paused = true;
   }
 
+  /** Everything that waits is handled now, one channel mixed with the other. */
   resume(): void {
     this.paused = false;
-    const waiting = this.waiting;
-    this.waiting = [];
-    for (const work of waiting) this.after(0, work);
+    const queues = [...this.waiting.values()];
+    this.waiting = new Map();
+    while (queues.length > 0) {
+      const at = this.order.below(queues.length);
+      const work = queues[at]?.shift();
+      if (work === undefined) queues.splice(at, 1);
+      else this.after(0, work);
+    }
   }
 
   jumpWall(byMs: number): void {
@@ -73,7 +91,7 @@ export class SimProcess {
   /** Nothing of it happens any more. */
   stop(): void {
     this.stopped = true;
-    this.waiting = [];
+    this.waiting.clear();
   }
 }
 
