@@ -12,6 +12,8 @@ export interface Authority {
   remove(): void;
 }
 
+/** Of the machine, as in every CI image; not of a package. */
+const program = "openssl";
 const keyOptions = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
 
 /** The caller removes it. */
@@ -37,5 +39,5 @@ export function createAuthority(name: string): Authority {
 }
 
 function openssl(...args: string[]): void {
-  execFileSync("openssl", args, { stdio: "pipe" });
+  execFileSync(program, args, { stdio: "pipe" });
 }
