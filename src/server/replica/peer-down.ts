@@ -26,8 +26,8 @@ export class PeerDown {
   /** Until when the hint stands: then the core's own timeout has taken over. */
   private untilMs = 0;
   private cancel: (() => void) | undefined;
-  /** The term in which this member was a candidate at the last try. */
-  private candidateTerm: number | undefined;
+  /** The term at the last try. */
+  private lastTerm = 0;
 
   constructor(options: PeerDownOptions) {
     this.options = options;
@@ -38,6 +38,7 @@ export class PeerDown {
     if (core.role !== "follower" || core.leader !== id) return;
     step({ kind: "leaderUnreachable" });
     this.untilMs = clock.monotonicMs() + 2 * electionMs;
+    this.lastTerm = core.term;
     this.tryAfter(this.options.random.below(firstWithinMs + 1));
   }
 
@@ -55,9 +56,10 @@ export class PeerDown {
     const { core, clock, random, step } = this.options;
     this.cancel = undefined;
     if (core.leader !== undefined || clock.monotonicMs() >= this.untilMs) return;
-    // A candidate's votes get the time until the next try to come in: each new election would void them.
-    const underWay = core.role === "candidate" && core.term !== this.candidateTerm;
-    this.candidateTerm = core.role === "candidate" ? core.term : undefined;
+    // A new term is an election under way, this member's own or one that it gave its vote to. It gets the time until the
+    // next try: to stand now would void its votes, or depose a leader that has just won and not been heard yet.
+    const underWay = core.term !== this.lastTerm;
+    this.lastTerm = core.term;
     if (!underWay) step({ kind: "campaign" });
     this.tryAfter(nextAfterMs + random.below(nextJitterMs + 1));
   }
