@@ -1,5 +1,5 @@
 /** The runners, inline and in threads: the same order, the same results, the same failures. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -287,6 +287,17 @@ describe.each(modes)("%s runners", (mode) => {
     expect(durable.state.walBytes()).toBeGreaterThan(50 * 2000);
   });
 
+  it("move the write-ahead log into the file while it grows", async () => {
+    const durable = await start({ mode });
+    for (let n = 0; n < 40; n += 1) {
+      await apply(durable, puts(2 + n * 100, 100, 2000));
+      durable.state.checkpoint();
+    }
+    const written = (): number => statSync(join(directory.dir, durable.state.file)).size;
+    await expect.poll(written, patience).toBeGreaterThan(4_000_000);
+    expect(fatal).toEqual([]);
+  });
+
   it("tell how long the work took and how much was written", async () => {
     const told: [string, number][] = [];
     const observer = {
@@ -353,6 +364,19 @@ describe("threads", () => {
     } finally {
       rmSync(entries, { recursive: true });
     }
+  });
+
+  it("copy the state without holding up what is applied meanwhile", async () => {
+    const durable = await start({ mode: "threaded" });
+    for (let n = 0; n < 20; n += 1) await apply(durable, puts(2 + n * 100, 100, 10_000));
+    const order: string[] = [];
+    const exported = report<StateFacts | ExportFailed>((done) =>
+      durable.state.exportTo(join(directory.dir, "copy.db"), done),
+    ).then(() => order.push("exported"));
+    await apply(durable, puts(2002, 10));
+    order.push("applied");
+    await exported;
+    expect(order).toEqual(["applied", "exported"]);
   });
 
   it("that cannot even be started are a reason not to open", async () => {
