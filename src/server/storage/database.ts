@@ -103,7 +103,8 @@ export class Database {
       try {
         return work(this.#version.get() ?? 0);
       } finally {
-        this.#commit.run();
+        // An I/O error has ended the transaction already, and must not be hidden by another error.
+        if (this.#connection.inTransaction) this.#commit.run();
       }
     });
   }

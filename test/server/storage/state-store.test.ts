@@ -117,6 +117,30 @@ describe("a state store", () => {
   });
 });
 
+describe("a connection beside the one that writes", () => {
+  it("leaves the write-ahead log as it is until it is asked, copies and checkpoints", () => {
+    const store = openStore();
+    fill(store, 1500);
+    const path = join(dir, firstStateFile);
+    const [file, log] = [statSync(path).size, statSync(`${path}-wal`).size];
+    const beside = openStore({ mode: "beside" });
+    expect([statSync(path).size, statSync(`${path}-wal`).size]).toEqual([file, log]);
+    store.write(() => store.tables.meta.putNumber("applied_index", 7));
+    beside.exportTo(join(dir, "state-2.db"));
+    const copy = openStore({ file: "state-2.db", mode: "existing" });
+    expect(copy.read(() => copy.tables.meta.number("applied_index"))).toBe(7);
+    beside.checkpoint();
+    expect(statSync(path).size).toBeGreaterThan(file + 4_000_000);
+    store.write(() => store.tables.meta.putNumber("applied_index", 8));
+    expect(beside.read(() => beside.tables.meta.number("applied_index"))).toBe(8);
+  });
+
+  it("is not made where there is no file", () => {
+    expect(() => openStore({ mode: "beside" })).toThrow("state-1.db is missing");
+    expect(readdirSync(dir)).toEqual([]);
+  });
+});
+
 describe("a copy", () => {
   it("is compact, readable by its owner only, and opens like the original", () => {
     const store = openStore();
