@@ -3,7 +3,7 @@ import { commitTo } from "./commit.js";
 import { majority, tally } from "./quorum.js";
 import { becomeCandidate, becomeFollower, becomeLeader, becomePreCandidate } from "./roles.js";
 import type { RaftState } from "./state.js";
-import type { MemberId, Message } from "./types.js";
+import type { CommittedEntry, MemberId, Message } from "./types.js";
 
 type VoteRequest = Extract<Message, { kind: "preVote" | "vote" }>;
 type VoteReply = Extract<Message, { kind: "preVoteReply" | "voteReply" }>;
@@ -55,6 +55,7 @@ export function isSticky(state: RaftState): boolean {
 }
 
 export function onVoteRequest(state: RaftState, request: VoteRequest): void {
+  learnCommit(state, request);
   const granted = mayVoteFor(state, request) && isUpToDate(state, request);
   if (granted && request.kind === "vote") {
     state.vote = request.from;
@@ -80,16 +81,17 @@ export function onVoteReply(state: RaftState, reply: VoteReply): void {
   decide(state);
 }
 
-function committed(state: RaftState): NonNullable<VoteReply["committed"]> {
+function committed(state: RaftState): CommittedEntry {
   const index = state.log.commit;
   return { index, term: state.log.term(index) ?? 0 };
 }
 
 /**
- * Whoever was removed and knows it may hold a longer log than those who stay and do not know it yet. It does not stand and
- * does not vote for them; but its answer tells them that they can do without it.
+ * Whoever does not vote (any more, or yet, as far as it knows) may hold the longest log: it does not stand, and elects no
+ * other. So each side of an election tells the other what is committed: those who stay that they can do without a removed
+ * member, a learner that it was promoted.
  */
-function learnCommit(state: RaftState, { committed: known }: VoteReply): void {
+function learnCommit(state: RaftState, { committed: known }: VoteRequest | VoteReply): void {
   if (known === undefined || state.role === "leader" || state.log.term(known.index) !== known.term) return;
   const { membership } = state;
   commitTo(state, known.index);
@@ -121,7 +123,8 @@ function askForPreVotes(state: RaftState): void {
   const { id: from, term, log } = state;
   const { lastIndex, lastTerm } = log;
   for (const to of others(state)) {
-    state.outbox.send({ kind: "preVote", from, to, term: term + 1, lastIndex, lastTerm, forced: false });
+    const request = { from, to, term: term + 1, lastIndex, lastTerm, committed: committed(state) };
+    state.outbox.send({ kind: "preVote", forced: false, ...request });
   }
   // Our own consent binds us to nothing, so it need not be durable.
   state.votes.set(from, true);
@@ -137,7 +140,9 @@ function askForVotes(state: RaftState, { forced }: { readonly forced: boolean })
   const { id: from, term, log } = state;
   const { lastIndex, lastTerm } = log;
   state.outbox.promise({ kind: "voteReply", from, to: from, term, granted: true });
-  for (const to of others(state)) state.outbox.promise({ kind: "vote", from, to, term, lastIndex, lastTerm, forced });
+  for (const to of others(state)) {
+    state.outbox.promise({ kind: "vote", from, to, term, lastIndex, lastTerm, forced, committed: committed(state) });
+  }
 }
 
 function others(state: RaftState): readonly MemberId[] {

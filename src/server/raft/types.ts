@@ -212,6 +212,15 @@ export interface RoleChange {
   readonly leader: MemberId | undefined;
 }
 
+/**
+ * The last entry that the sender knows to be committed. Whoever has the same entry commits it too, and with it changes of
+ * the membership that it missed: without them it might ask the wrong members for their votes, or not stand, for ever.
+ */
+export interface CommittedEntry {
+  readonly index: number;
+  readonly term: number;
+}
+
 interface MessageHead {
   readonly from: MemberId;
   readonly to: MemberId;
@@ -226,17 +235,14 @@ export type Message = MessageHead &
         readonly lastTerm: number;
         /** The leader asked for this election, so a voter that hears from it takes part all the same. */
         readonly forced: boolean;
+        readonly committed?: CommittedEntry;
       }
     /** Campaign now, without a pre-vote: leadership is handed over. */
     | { readonly kind: "timeoutNow" }
     | {
         readonly kind: "preVoteReply" | "voteReply";
         readonly granted: boolean;
-        /**
-         * What the voter knows to be committed. A candidate that has the same entry commits it too, and with it changes of
-         * the membership that it has missed and without which it might ask the wrong members for ever.
-         */
-        readonly committed?: { readonly index: number; readonly term: number };
+        readonly committed?: CommittedEntry;
       }
     | {
         readonly kind: "append";

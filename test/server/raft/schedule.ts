@@ -4,7 +4,6 @@
  * Step n of a seed is the same however many steps follow.
  */
 
-import { isMember } from "../../../src/server/raft/configuration.js";
 import { Prng } from "../../../src/server/raft/prng.js";
 import type { MemberId, MembershipChange, RaftConfig, RaftLimits } from "../../../src/server/raft/types.js";
 import { TestCluster } from "./cluster.js";
@@ -91,7 +90,7 @@ export class World {
    */
   heal(): void {
     this.#cluster.cuts.clear();
-    for (const member of this.#cluster.members.values()) this.#recover(member);
+    for (const member of this.#cluster.members.values()) this.#restart(member);
     const goal = this.#oracle.commitIndex + 1;
     for (let tick = 0; tick < 600; tick += 1) {
       for (const { id } of this.#cluster.running) this.#cluster.step(id, { kind: "tick" });
@@ -114,14 +113,6 @@ export class World {
     if (members.some(({ applied }) => applied.length < through)) return false;
     const { core } = this.#leader() ?? {};
     return core !== undefined && voters.includes(core.leader ?? 0n) && !core.transferring && !core.changePending;
-  }
-
-  #recover(member: TestMember): void {
-    if (this.#gone.has(member.id)) return;
-    // Without pre-vote, a removed member that does not know it disturbs the others for ever (thesis 4.2.3).
-    const isIn = isMember(this.#oracle.membership, member.id);
-    if (!isIn && !this.#scenario.preVote && this.#oracle.wasMember(member.id)) return;
-    if (member.core === undefined) this.#start(member);
   }
 
   /** Each seed has its own mix of trouble, so that no kind of it is always drowned by another. */

@@ -1,9 +1,11 @@
 /** Small builders for tests of the Raft core: configurations, restored states, entries and one-member drivers. */
+import { encodeChange } from "../../../src/server/raft/change.js";
 import { RaftCore } from "../../../src/server/raft/core.js";
 import type {
   Effects,
   Entry,
   MemberId,
+  MembershipChange,
   Message,
   RaftConfig,
   RaftEvent,
@@ -55,6 +57,20 @@ export function restored(voters: readonly MemberId[], changes: Partial<RestoredS
     seed: 1,
     ...changes,
   };
+}
+
+/** A membership change as it stands in a log. */
+export function changeEntry(index: number, term: number, op: MembershipChange["op"], member: MemberId): Entry {
+  return { index, term, kind: "change", data: encodeChange({ op, member }, bytes(`${op} ${member}`)) };
+}
+
+export function proposeChange(op: MembershipChange["op"], member: MemberId, requestId = 1): RaftEvent {
+  return { kind: "proposeChange", requestId, change: { op, member }, data: bytes(`${op} ${member}`) };
+}
+
+/** The echo of a heartbeat. */
+export function echo(sender: MemberId, term: number, readRound = 0): RaftEvent {
+  return from(sender, "heartbeatReply", { term, readRound });
 }
 
 export function bytes(text: string): Uint8Array {
