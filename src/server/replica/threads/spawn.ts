@@ -3,7 +3,7 @@
  * two load their code at once, beside whatever their owner does; this file itself loads next to nothing.
  */
 import type { HelperWork } from "./helper-thread.js";
-import { Fate, ThreadLink, type WorkTable } from "./link.js";
+import { Fate, ThreadLink } from "./link.js";
 import type { LogWork } from "./log-thread.js";
 import type { StateWork } from "./state-thread.js";
 
@@ -17,12 +17,10 @@ export class SpawnedThreads {
   /** `entries` is the directory of the compiled thread files; beside this file if undefined. */
   constructor(entries: URL = new URL("./", import.meta.url)) {
     const { fate } = this;
-    const link = <Work extends WorkTable<Work>>(name: string): ThreadLink<Work> =>
-      new ThreadLink<Work>({ name, entry: new URL(`${name}-thread.js`, entries), fate });
-    this.log = link("log");
-    this.state = link("state");
+    this.log = new ThreadLink({ name: "log", entry: new URL("./log-thread.js", entries), fate });
+    this.state = new ThreadLink({ name: "state", entry: new URL("./state-thread.js", entries), fate });
     // It is needed later, if at all, and starts then: the first moments of a member belong to the others.
-    this.helper = link("helper");
+    this.helper = new ThreadLink({ name: "helper", entry: new URL("./helper-thread.js", entries), fate });
     this.log.start();
     this.state.start();
   }
