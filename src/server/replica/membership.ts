@@ -120,10 +120,11 @@ export class Membership implements MembershipControl {
 
   private async change(request: ChangeRequest, { signal }: WaitOptions): Promise<Decided> {
     const { core, memberId, clock, heartbeatMs, applied } = this.options;
+    const askedMs = clock.monotonicMs();
     for (;;) {
       this.assertOpen(signal);
       const { leader } = core;
-      if (leader === undefined) checkHealth(request, this.facts());
+      if (leader === undefined) this.waitOrRefuse(request, askedMs);
       else {
         const outcome = await (leader === memberId
           ? this.decideHere(request, signal)
@@ -139,6 +140,14 @@ export class Membership implements MembershipControl {
     }
   }
 
+  /** Nobody leads. A promotion waits as long as any request for somebody to ask (as in etcd), other changes as long as their callers. */
+  private waitOrRefuse(request: ChangeRequest, askedMs: number): void {
+    const { clock, requestTimeoutMs } = this.options;
+    checkHealth(request, this.facts());
+    const waitedMs = clock.monotonicMs() - askedMs;
+    if (request.kind === "promote" && waitedMs >= requestTimeoutMs) throw new WireError(status.NoLeader);
+  }
+
   /** Undefined if this member does not lead any more. */
   private async decideHere(request: ChangeRequest, signal: AbortSignal): Promise<Decided | undefined> {
     try {
@@ -151,8 +160,9 @@ export class Membership implements MembershipControl {
 
   /** Undefined if that member does not lead, so that nothing can have happened. */
   private async ask(leader: bigint, request: ChangeRequest, signal: AbortSignal): Promise<Decided | undefined> {
-    const { peers, requestTimeoutMs } = this.options;
-    const { kind } = await orAborted(peers.ask(leader, questionOf(request), { timeoutMs: requestTimeoutMs }), signal);
+    const answer = await this.answerOf(leader, request, signal);
+    if (answer === "applied") return { index: this.options.core.appliedIndex, added: undefined };
+    const { kind } = answer;
     if (kind?.$case === "failure") {
       const failure = failureOf(kind.value);
       if (isNotLeader(failure)) return undefined;
@@ -160,6 +170,19 @@ export class Membership implements MembershipControl {
     }
     if (kind?.$case !== "memberChange") throw new WireError(status.Timeout);
     return answered(kind.value);
+  }
+
+  /** A leader that is removed takes its link, and the answer on it, along; by then this member has applied the removal. */
+  private async answerOf(leader: bigint, request: ChangeRequest, signal: AbortSignal): Promise<Answer | "applied"> {
+    const { peers, state, requestTimeoutMs } = this.options;
+    const isGone = (): boolean => request.kind === "remove" && state.isRemoved(request.id);
+    const wasGone = isGone();
+    try {
+      return await orAborted(peers.ask(leader, questionOf(request), { timeoutMs: requestTimeoutMs }), signal);
+    } catch (error) {
+      if (!signal.aborted && !wasGone && isGone()) return "applied";
+      throw error;
+    }
   }
 
   /** Waits until every earlier change is applied here. Rejects with NotLeader when this member does not lead. */
