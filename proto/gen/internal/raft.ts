@@ -66,6 +66,11 @@ export interface Frame {
   messages: RaftMessage[];
   /** The sender's clock in milliseconds; 0: no receipt is wanted. */
   pingMs: number;
+  /**
+   * The data of all entries and forwarded proposals, in the order of the messages: at the end and not within them, so
+   * that bytes are copied once when a frame is made.
+   */
+  data: Uint8Array[];
 }
 
 export interface Receipt {
@@ -106,15 +111,16 @@ export interface VoteReply {
 export interface TimeoutNow {
 }
 
-/** Entries follow each other without a gap from previous_index + 1 on, so that their indexes need not be told. */
+/**
+ * Entries follow each other without a gap from previous_index + 1 on, so that their indexes need not be told. Their data
+ * are in the frame.
+ */
 export interface AppendRequest {
   previousIndex: bigint;
   previousTerm: bigint;
   commit: bigint;
   /** Terms and kinds of the entries, in order. */
   runs: EntryRun[];
-  /** The data of each entry. */
-  data: Uint8Array[];
 }
 
 /** So many entries in a row have this term and kind. */
@@ -151,11 +157,11 @@ export interface ReadReply {
   index: bigint;
 }
 
+/** Its data are in the frame. */
 export interface ProposeForward {
   boot: bigint;
   sequence: bigint;
   requestId: bigint;
-  data: Uint8Array;
 }
 
 export interface ProposeRejected {
@@ -189,7 +195,7 @@ export interface SnapshotReply {
 }
 
 function createBaseFrame(): Frame {
-  return { to: 0n, messages: [], pingMs: 0 };
+  return { to: 0n, messages: [], pingMs: 0, data: [] };
 }
 
 export const Frame: MessageFns<Frame> = {
@@ -205,6 +211,9 @@ export const Frame: MessageFns<Frame> = {
     }
     if (message.pingMs !== 0) {
       writer.uint32(25).double(message.pingMs);
+    }
+    for (const v of message.data) {
+      writer.uint32(34).bytes(v!);
     }
     return writer;
   },
@@ -246,6 +255,14 @@ export const Frame: MessageFns<Frame> = {
             message.pingMs = reader.double();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.data.push(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -266,6 +283,7 @@ export const Frame: MessageFns<Frame> = {
     message.to = (object.to !== undefined && object.to !== null) ? BigInt(object.to) : 0n;
     message.messages = object.messages?.map((e) => RaftMessage.fromPartial(e)) || [];
     message.pingMs = object.pingMs ?? 0;
+    message.data = object.data?.map((e) => e) || [];
     return message;
   },
 };
@@ -792,7 +810,7 @@ export const TimeoutNow: MessageFns<TimeoutNow> = {
 };
 
 function createBaseAppendRequest(): AppendRequest {
-  return { previousIndex: 0n, previousTerm: 0n, commit: 0n, runs: [], data: [] };
+  return { previousIndex: 0n, previousTerm: 0n, commit: 0n, runs: [] };
 }
 
 export const AppendRequest: MessageFns<AppendRequest> = {
@@ -817,9 +835,6 @@ export const AppendRequest: MessageFns<AppendRequest> = {
     }
     for (const v of message.runs) {
       EntryRun.encode(v!, writer.uint32(34).fork()).join();
-    }
-    for (const v of message.data) {
-      writer.uint32(42).bytes(v!);
     }
     return writer;
   },
@@ -869,14 +884,6 @@ export const AppendRequest: MessageFns<AppendRequest> = {
             message.runs.push(EntryRun.decode(reader, reader.uint32()));
             continue;
           }
-          case 5: {
-            if (tag !== 42) {
-              break;
-            }
-
-            message.data.push(reader.bytes());
-            continue;
-          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -902,7 +909,6 @@ export const AppendRequest: MessageFns<AppendRequest> = {
       : 0n;
     message.commit = (object.commit !== undefined && object.commit !== null) ? BigInt(object.commit) : 0n;
     message.runs = object.runs?.map((e) => EntryRun.fromPartial(e)) || [];
-    message.data = object.data?.map((e) => e) || [];
     return message;
   },
 };
@@ -1382,7 +1388,7 @@ export const ReadReply: MessageFns<ReadReply> = {
 };
 
 function createBaseProposeForward(): ProposeForward {
-  return { boot: 0n, sequence: 0n, requestId: 0n, data: new Uint8Array(0) };
+  return { boot: 0n, sequence: 0n, requestId: 0n };
 }
 
 export const ProposeForward: MessageFns<ProposeForward> = {
@@ -1404,9 +1410,6 @@ export const ProposeForward: MessageFns<ProposeForward> = {
         throw new globalThis.Error("value provided for field message.requestId of type uint64 too large");
       }
       writer.uint32(24).uint64(message.requestId);
-    }
-    if (message.data.length !== 0) {
-      writer.uint32(34).bytes(message.data);
     }
     return writer;
   },
@@ -1448,14 +1451,6 @@ export const ProposeForward: MessageFns<ProposeForward> = {
             message.requestId = reader.uint64() as bigint;
             continue;
           }
-          case 4: {
-            if (tag !== 34) {
-              break;
-            }
-
-            message.data = reader.bytes();
-            continue;
-          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1476,7 +1471,6 @@ export const ProposeForward: MessageFns<ProposeForward> = {
     message.boot = (object.boot !== undefined && object.boot !== null) ? BigInt(object.boot) : 0n;
     message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
     message.requestId = (object.requestId !== undefined && object.requestId !== null) ? BigInt(object.requestId) : 0n;
-    message.data = object.data ?? new Uint8Array(0);
     return message;
   },
 };

@@ -13,11 +13,7 @@ import {
 } from "../../../proto/gen/internal/raft.js";
 import { invariant } from "../invariant.js";
 import type { Entry, EntryKind, MemberId, Message, RejectReason } from "../raft/types.js";
-
-/** Bytes that are no frame, or a frame that cannot be true. */
-export class FrameError extends Error {
-  override readonly name = "FrameError";
-}
+import { DataReader, FrameError, withBytes } from "./frame-data.js";
 
 export interface FrameContent {
   readonly to: MemberId;
@@ -25,6 +21,9 @@ export interface FrameContent {
   /** The sender's clock; 0 if it wants no receipt. */
   readonly pingMs: number;
 }
+
+/** Of `Frame.data`. */
+const dataField = 4;
 
 type AppendMessage = Extract<Message, { kind: "append" }>;
 type Kind = NonNullable<RaftMessage["kind"]>;
@@ -74,16 +73,26 @@ export function dataBytes(message: Message): number {
 }
 
 /** All messages go to `to`. */
-export function encodeFrame(frame: FrameContent): Uint8Array {
-  const messages = frame.messages.map((message) => ({ term: BigInt(message.term), kind: kindOf(message) }));
-  return Frame.encode({ to: frame.to, messages, pingMs: frame.pingMs }).finish();
+export function encodeFrame({ to, messages, pingMs }: FrameContent): Uint8Array {
+  const wire = messages.map((message) => ({ term: BigInt(message.term), kind: kindOf(message) }));
+  const head = Frame.encode({ to, messages: wire, pingMs, data: [] }).finish();
+  return withBytes(head, { number: dataField, elements: messages.flatMap(dataOf) });
 }
 
 /** Keeps no view into `bytes`. Throws {@link FrameError}. */
 export function decodeFrame(bytes: Uint8Array, from: MemberId): FrameContent {
-  const { to, messages, pingMs } = parse(bytes);
+  const { to, messages, pingMs, data } = parse(bytes);
   if (!Number.isFinite(pingMs)) throw new FrameError("its clock is no number");
-  return { to, messages: messages.map((message) => messageOf(message, { from, to })), pingMs };
+  const reader = new DataReader(data);
+  const decoded = messages.map((message) => messageOf(message, { from, to }, reader));
+  if (reader.left > 0) throw new FrameError("it holds data of no message");
+  return { to, messages: decoded, pingMs };
+}
+
+/** What of a message travels at the end of the frame. */
+function dataOf(message: Message): readonly Uint8Array[] {
+  if (message.kind === "append") return message.entries.map((entry) => entry.data);
+  return message.kind === "proposeForward" ? [message.data] : [];
 }
 
 function parse(bytes: Uint8Array): Frame {
@@ -147,8 +156,7 @@ function forwardKind(
     case "readReply":
       return { $case: "readReply", value: { ...request, index: BigInt(message.index) } };
     case "proposeForward": {
-      const { data, sequence } = message;
-      return { $case: "proposeForward", value: { ...request, sequence: BigInt(sequence), data } };
+      return { $case: "proposeForward", value: { ...request, sequence: BigInt(message.sequence) } };
     }
     case "proposeRejected":
       return { $case: "proposeRejected", value: { ...request, reason: reasonToWire[message.reason] } };
@@ -175,11 +183,10 @@ function appendToWire(message: AppendMessage): AppendWire {
     previousTerm: BigInt(previousTerm),
     commit: BigInt(commit),
     runs,
-    data: entries.map((entry) => entry.data),
   };
 }
 
-function messageOf(message: RaftMessage, ends: Ends): Message {
+function messageOf(message: RaftMessage, ends: Ends, data: DataReader): Message {
   const head = { ...ends, term: safe(message.term) };
   const { kind } = message;
   switch (kind?.$case) {
@@ -194,7 +201,7 @@ function messageOf(message: RaftMessage, ends: Ends): Message {
     case "timeoutNow":
       return { ...head, kind: "timeoutNow" };
     case "append":
-      return { ...head, ...appendFromWire(kind.value, head.term) };
+      return { ...head, ...appendFromWire(kind.value, head.term, data) };
     case "appendReply":
     case "heartbeat":
     case "heartbeatReply":
@@ -203,7 +210,7 @@ function messageOf(message: RaftMessage, ends: Ends): Message {
     case "readReply":
     case "proposeForward":
     case "proposeRejected":
-      return { ...head, ...forwardFrom(kind) };
+      return { ...head, ...forwardFrom(kind, data) };
     case undefined:
       throw new FrameError("it holds a message of an unknown kind");
   }
@@ -225,6 +232,7 @@ function replicationFrom(kind: Extract<Kind, { $case: "appendReply" | "heartbeat
 
 function forwardFrom(
   kind: Extract<Kind, { $case: "readForward" | "readReply" | "proposeForward" | "proposeRejected" }>,
+  data: DataReader,
 ) {
   const request = { boot: safe(kind.value.boot), requestId: safe(kind.value.requestId) };
   switch (kind.$case) {
@@ -233,8 +241,8 @@ function forwardFrom(
     case "readReply":
       return { kind: "readReply", ...request, index: safe(kind.value.index) } as const;
     case "proposeForward": {
-      const { data, sequence } = kind.value;
-      return { kind: "proposeForward", ...request, sequence: safe(sequence), data: new Uint8Array(data) } as const;
+      const [proposal = nothing] = data.take(1);
+      return { kind: "proposeForward", ...request, sequence: safe(kind.value.sequence), data: proposal } as const;
     }
     case "proposeRejected": {
       const reason = reasonFromWire.get(kind.value.reason);
@@ -244,48 +252,30 @@ function forwardFrom(
   }
 }
 
-function appendFromWire(append: AppendWire, messageTerm: number) {
+function appendFromWire(append: AppendWire, messageTerm: number, reader: DataReader) {
   const previousIndex = safe(append.previousIndex);
   const previousTerm = safe(append.previousTerm);
-  if (!Number.isSafeInteger(previousIndex + append.data.length)) throw new FrameError("its entries have no index");
-  const data = packed(append.data);
+  const count = append.runs.reduce((sum, run) => sum + run.count, 0);
+  if (!Number.isSafeInteger(previousIndex + count)) throw new FrameError("its entries have no index");
+  const data = reader.take(count);
   const entries: Entry[] = [];
   let lastTerm = previousTerm;
   for (const run of append.runs) {
     const term = safe(run.term);
     const kind = kindFromWire.get(run.kind);
-    if (kind === undefined) throw new FrameError("it holds an entry of an unknown kind");
+    if (kind === undefined || run.count === 0) throw new FrameError("it holds entries of an unknown kind");
     if (term < lastTerm) throw new FrameError("the terms of its entries go backwards");
-    if (run.count === 0 || run.count > data.length - entries.length)
-      throw new FrameError("it does not hold its entries");
     const end = entries.length + run.count;
     while (entries.length < end) {
       entries.push({ index: previousIndex + 1 + entries.length, term, kind, data: data[entries.length] ?? nothing });
     }
     lastTerm = term;
   }
-  if (entries.length !== data.length) throw new FrameError("it does not hold its entries");
   if (lastTerm > messageTerm) throw new FrameError("its entries are of a later term than the message");
   return { kind: "append", previousIndex, previousTerm, commit: safe(append.commit), entries } as const;
 }
 
 const nothing = new Uint8Array(0);
-
-/**
- * The same bytes in one buffer of their own. Entries stay in the log's cache long after the frame is done, and a view
- * would keep the whole network buffer alive (which is pooled, and holds other messages too). The entries of one append
- * are neighbours and leave the cache at about the same time, so they share one exact buffer: one allocation and one
- * copy for each append instead of one for each entry.
- */
-function packed(parts: readonly Uint8Array[]): readonly Uint8Array[] {
-  const buffer = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let end = 0;
-  return parts.map((part) => {
-    buffer.set(part, end);
-    end += part.length;
-    return buffer.subarray(end - part.length, end);
-  });
-}
 
 /** A number of the wire as the core's. Throws {@link FrameError} beyond 2^53. */
 function safe(value: bigint): number {

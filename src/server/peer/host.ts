@@ -18,7 +18,8 @@ import type { MemberId } from "../raft/types.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/logger.js";
 import { asBuffer, keepalive, methods, sameBytes } from "./channel.js";
-import { decodeFrame, FrameError } from "./codec.js";
+import { decodeFrame } from "./codec.js";
+import { FrameError } from "./frame-data.js";
 import {
   type Gate,
   type Hello,

@@ -6,6 +6,7 @@ import { type ClientWritableStream, type Metadata, type StatusObject, status } f
 import { SnapshotPart } from "../../../proto/gen/internal/raft.js";
 import type { Clock } from "../runtime/clock.js";
 import { asBuffer, type Channel, methods, sameBytes } from "./channel.js";
+import { withBytes } from "./frame-data.js";
 import type { OutgoingSnapshot } from "./types.js";
 
 /** A snapshot did not arrive, or was not wanted; the message says which. */
@@ -24,7 +25,10 @@ export interface SnapshotRoute {
   readonly onSent: (bytes: number) => void;
 }
 
-export const chunkBytes = 256 * 1024;
+const chunkBytes = 256 * 1024;
+/** Of `SnapshotPart.data`. */
+const dataField = 2;
+const nothing = new Uint8Array(0);
 /** Handed to the connection and not yet taken by the system. */
 const inflightBytesMax = 4 * chunkBytes;
 
@@ -57,7 +61,7 @@ async function sendOver(call: SnapshotCall, file: FileHandle, snapshot: Outgoing
 async function sendParts(file: FileHandle, snapshot: OutgoingSnapshot, call: SnapshotCall): Promise<void> {
   const { from, senderTerm, index, term, sizeBytes } = snapshot;
   const numbers = { senderTerm: BigInt(senderTerm), index: BigInt(index), term: BigInt(term) };
-  await call.write({ $case: "start", value: { from, ...numbers, sizeBytes: BigInt(sizeBytes) } });
+  await call.write(encode({ $case: "start", value: { from, ...numbers, sizeBytes: BigInt(sizeBytes) } }));
   const hash = createHash("sha256");
   const chunk = new Uint8Array(Math.min(chunkBytes, sizeBytes));
   let position = 0;
@@ -67,11 +71,15 @@ async function sendParts(file: FileHandle, snapshot: OutgoingSnapshot, call: Sna
     if (bytesRead === 0) throw new SnapshotSendError(`the file ends at ${position} of ${sizeBytes} bytes`);
     const data = chunk.subarray(0, bytesRead);
     hash.update(data);
-    // Encoding copies, so the chunk can be filled again.
-    await call.write({ $case: "data", value: data });
+    // This copies, so the chunk can be filled again.
+    await call.write(withBytes(nothing, { number: dataField, elements: [data] }));
     position += bytesRead;
   }
-  await call.write({ $case: "end", value: { sizeBytes: BigInt(position), sha256: hash.digest() } });
+  await call.write(encode({ $case: "end", value: { sizeBytes: BigInt(position), sha256: hash.digest() } }));
+}
+
+function encode(kind: NonNullable<SnapshotPart["kind"]>): Uint8Array {
+  return SnapshotPart.encode({ kind }).finish();
 }
 
 /** The status says what this would be told. */
@@ -97,11 +105,10 @@ class SnapshotCall {
     this.opened = this.untilOpen(route);
   }
 
-  async write(kind: NonNullable<SnapshotPart["kind"]>): Promise<void> {
+  async write(part: Uint8Array): Promise<void> {
     this.check();
-    const part = asBuffer(SnapshotPart.encode({ kind }).finish());
     this.inflightBytes += part.length;
-    this.call.write(part, (error?: Error | null) => {
+    this.call.write(asBuffer(part), (error?: Error | null) => {
       if (error !== undefined && error !== null) return;
       this.inflightBytes -= part.length;
       this.proceed();

@@ -2,7 +2,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { EntryKind, Frame, ProposeRejectReason, type RaftMessage } from "../../../proto/gen/internal/raft.js";
-import { dataBytes, decodeFrame, encodeFrame, FrameError } from "../../../src/server/peer/codec.js";
+import { dataBytes, decodeFrame, encodeFrame } from "../../../src/server/peer/codec.js";
+import { FrameError } from "../../../src/server/peer/frame-data.js";
 import type { Message, RejectReason } from "../../../src/server/raft/types.js";
 
 const number = fc.oneof(fc.nat({ max: 300 }), fc.maxSafeNat());
@@ -76,17 +77,18 @@ const body = fc.oneof(
 );
 
 /** A frame with one message, changed on the way. */
-function forged(kind: RaftMessage["kind"], term = 9n): Uint8Array {
-  return Frame.encode({ to: 2n, messages: [{ term, kind }], pingMs: 0 }).finish();
+function forged(kind: RaftMessage["kind"], options: { readonly term?: bigint; readonly data?: Uint8Array[] } = {}) {
+  const { term = 9n, data = [] } = options;
+  return Frame.encode({ to: 2n, messages: [{ term, kind }], pingMs: 0, data }).finish();
 }
 
-function forgedAppend(change: Partial<Extract<RaftMessage["kind"], { $case: "append" }>["value"]>): Uint8Array {
-  const run = { term: 5n, kind: EntryKind.ENTRY_KIND_COMMAND, count: 1 };
-  const data = [new Uint8Array([1])];
-  return forged({
-    $case: "append",
-    value: { previousIndex: 4n, previousTerm: 5n, commit: 3n, runs: [run], data, ...change },
-  });
+const oneByte = new Uint8Array([1]);
+
+type AppendValue = Extract<RaftMessage["kind"], { $case: "append" }>["value"];
+
+function forgedAppend(change: Partial<AppendValue>, data = [oneByte]): Uint8Array {
+  const value = { previousIndex: 4n, previousTerm: 5n, commit: 3n, runs: [run], ...change };
+  return forged({ $case: "append", value }, { data });
 }
 
 const run = { term: 5n, kind: EntryKind.ENTRY_KIND_COMMAND, count: 1 };
@@ -146,6 +148,19 @@ describe("a frame", () => {
     expect(decoded?.kind === "proposeForward" ? decoded.data.buffer.byteLength : 0).toBe(10);
   });
 
+  it("is what the schema says, however long its data are", () => {
+    for (const length of [0, 1, 127, 128, 16_383, 16_384, 2_097_152]) {
+      const data = new Uint8Array(length).fill(9);
+      const head = { from: 1n, to: 2n, term: 1, previousIndex: 0, previousTerm: 0, commit: 0 };
+      const entries = [oneByte, data].map((each, offset) => {
+        return { index: offset + 1, term: 1, kind: "command" as const, data: each };
+      });
+      const frame = Frame.decode(encodeFrame({ to: 2n, messages: [{ kind: "append", ...head, entries }], pingMs: 0 }));
+      expect(frame.data.map((each) => each.length)).toEqual([1, length]);
+      expect(Buffer.compare(frame.data[1] ?? oneByte, data)).toBe(0);
+    }
+  });
+
   it("cannot be made of entries with a gap", () => {
     const entries = [1, 3].map((index) => ({ index, term: 1, kind: "noop" as const, data: new Uint8Array() }));
     const head = { from: 1n, to: 2n, term: 1, previousIndex: 0, previousTerm: 0, commit: 0 };
@@ -161,15 +176,20 @@ describe("a forged frame is refused if", () => {
 
   it.each<[string, Uint8Array]>([
     ["it is noise", new Uint8Array([255, 255, 255, 255])],
-    ["it is cut short", forgedAppend({ data: [new Uint8Array(40)] }).subarray(0, 30)],
-    ["its clock is no number", Frame.encode({ to: 2n, messages: [], pingMs: Number.NaN }).finish()],
+    ["it is cut short", forgedAppend({}, [new Uint8Array(40)]).subarray(0, 50)],
+    ["its clock is no number", Frame.encode({ to: 2n, messages: [], pingMs: Number.NaN, data: [] }).finish()],
     ["it holds a message of no kind", forged(undefined)],
-    ["its term is beyond 2^53", forged({ $case: "timeoutNow", value: {} }, beyond)],
+    ["its term is beyond 2^53", forged({ $case: "timeoutNow", value: {} }, { term: beyond })],
     ["a number is beyond 2^53", forged({ $case: "heartbeat", value: { commit: beyond, readRound: 0n } })],
     ["an index is beyond 2^53", forgedAppend({ previousIndex: beyond })],
     ["its last entry would be beyond 2^53", forgedAppend({ previousIndex: beyond - 1n })],
     ["it holds fewer entries than it says", forgedAppend({ runs: [{ ...run, count: 2 }] })],
-    ["it holds more entries than it says", forgedAppend({ data: [new Uint8Array(), new Uint8Array()] })],
+    ["it holds more entries than it says", forgedAppend({}, [oneByte, oneByte])],
+    ["it holds data of no message", forged({ $case: "timeoutNow", value: {} }, { data: [oneByte] })],
+    [
+      "it holds no data for a proposal",
+      forged({ $case: "proposeForward", value: { boot: 1n, requestId: 1n, sequence: 1n } }),
+    ],
     ["it holds an empty run", forgedAppend({ runs: [run, { ...run, count: 0 }] })],
     [
       "it says to hold as many entries as there are numbers",
