@@ -69,6 +69,9 @@ export class ClusterWorld {
   /** A member that tells other hashes of its state than it has. */
   spoilMarks: bigint | undefined;
   snapshotsSent = 0;
+  snapshotsTried = 0;
+  /** Snapshots arrive, but for their end, and wait for this. */
+  snapshotGate: Promise<void> = Promise.resolve();
   /** So many snapshots break off half-way, or arrive damaged. */
   breakSnapshots = 0;
   damageSnapshots = 0;
@@ -328,6 +331,7 @@ export class ClusterWorld {
   }
 
   private async deliverSnapshot(listener: PeerListener, snapshot: OutgoingSnapshot): Promise<void> {
+    this.snapshotsTried += 1;
     const sink = listener.receiveSnapshot(snapshot);
     try {
       const bytes = readFileSync(snapshot.path);
@@ -342,6 +346,7 @@ export class ClusterWorld {
       sink.abort(error);
       throw error;
     }
+    await this.snapshotGate;
     if (this.damageSnapshots > 0) this.damageSnapshots -= 1;
     else this.snapshotsSent += 1;
     await sink.finish();

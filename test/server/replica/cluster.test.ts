@@ -42,7 +42,9 @@ describe("three replicas", () => {
   it("answer writes that came before there was a leader", async () => {
     three();
     const writes = [1n, 2n, 3n].map((id) => world.replica(id).propose<"put">(putOf(`k${id}`)));
-    const outcomes = await world.settle(Promise.all(writes));
+    await world.leader();
+    // At once, and not at the next tick.
+    const outcomes = await world.settle(Promise.all(writes), 50);
     expect(outcomes.map(({ revision }) => revision).toSorted((a, b) => a - b)).toEqual([2, 3, 4]);
   });
 

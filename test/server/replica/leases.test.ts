@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { status } from "../../../proto/status.js";
 import type { Message } from "../../../src/server/raft/types.js";
+import { decodeCommand } from "../../../src/server/state/command.js";
 import { ClusterWorld, type Life, patient } from "./cluster-world.js";
 
 let world = new ClusterWorld();
@@ -126,6 +127,32 @@ describe("a lease in a cluster", () => {
     world.isolate(leader.id);
     world.drops = () => false;
     expect(await world.settle(renewal)).toBe(5);
+  });
+
+  it("is not revoked after a stall before a quorum says that its leader still leads", async () => {
+    const leader = await three();
+    await grant(leader, 7n, 5n);
+    await world.run(4850);
+    const { lastIndex } = leader.core;
+    world.isolate(leader.id);
+    world.jump(400);
+    await world.run(550);
+    expect(leader.core.role).toBe("leader");
+    expect(leader.core.lastIndex).toBe(lastIndex);
+    world.heal();
+    await world.until(() => leader.replica.state.lease(7n) === undefined, "it expires after all", 3000);
+  });
+
+  it("is revoked in the name of the leader's term alone", async () => {
+    const leader = await three();
+    await grant(leader, 7n, 5n);
+    await world.until(() => leader.replica.state.lease(7n) === undefined, "it is gone");
+    const entries = leader.core.entries({ from: leader.core.firstIndex, to: leader.core.lastIndex });
+    const revocations = entries.flatMap(({ kind, data }) => {
+      const body = kind === "command" ? decodeCommand(data).body : undefined;
+      return body?.$case === "leaseRevoke" ? [body.value] : [];
+    });
+    expect(revocations).toEqual([{ id: 7n, onlyInTerm: BigInt(leader.core.term) }]);
   });
 
   it("does not expire because the process stood still", async () => {

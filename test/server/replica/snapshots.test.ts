@@ -2,7 +2,8 @@
 import { readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { ClusterWorld, type Life, putOf } from "./cluster-world.js";
+import { drain, watching } from "../watch/hub-world.js";
+import { ClusterWorld, type Life, patient, putOf } from "./cluster-world.js";
 import { defaultLimits } from "./one-member.js";
 
 let world = new ClusterWorld();
@@ -49,9 +50,12 @@ describe("a member that missed more than the log holds", () => {
   it("gets the state, keeps its watchers, and goes on with the log", async () => {
     const { leader, lagging: follower } = await lagging();
     const stream = follower.hub.open(() => undefined);
+    stream.create(watching("k", { rangeEnd: "l" }));
     world.heal();
     await world.until(() => world.keys(follower.id).length === 100, "it has the data");
     expect(follower.replica.state.hashAll()).toBe(leader.replica.state.hashAll());
+    const events = drain(stream).flatMap((message) => (message.kind === "events" ? message.events : []));
+    expect(new Set(events.map(({ kv }) => kv?.modRevision)).size).toBe(100);
     stream.close();
     await world.put(leader.id, "next");
     await world.until(() => world.keys(follower.id).length === 101, "it follows the log");
@@ -87,13 +91,39 @@ describe("a member that missed more than the log holds", () => {
     expect(world.damageSnapshots).toBe(0);
   });
 
-  it("finds the entries after its snapshot still in the leader's log", async () => {
+  it("finds the entries after its snapshot still in the leader's log, however long that was on its way", async () => {
     const { leader, lagging: follower } = await lagging();
+    let open: () => void = () => undefined;
+    world.snapshotGate = new Promise((resolve) => (open = resolve));
     world.heal();
-    await world.until(() => follower.core.installs.length > 0 || world.keys(follower.id).length > 0, "it is served");
+    await world.until(() => world.snapshotsTried > 0, "it is served");
     await write(leader, 200);
+    open();
     await world.until(() => world.keys(follower.id).length === 200, "it has caught up");
     expect(world.snapshotsSent).toBe(1);
+  });
+
+  it("is not served over and over when that fails: about once an election timeout", async () => {
+    await lagging();
+    world.breakSnapshots = 1000;
+    world.heal();
+    await world.run(10_000);
+    expect(world.snapshotsTried).toBeGreaterThan(5);
+    expect(world.snapshotsTried).toBeLessThanOrEqual(11);
+  });
+
+  it("answers what waits for the entries that the snapshot holds", async () => {
+    const leader = await shortLogs();
+    const follower = await world.follower();
+    world.drops = ({ kind, to }) => kind === "append" && to === follower.id;
+    const updated = follower.replica.members.update(follower.id, ["http://moved:2380"], patient());
+    await write(leader, 100);
+    await world.until(() => leader.core.firstIndex > 50, "the leader's log is short");
+    const read = follower.replica.linearizableRead();
+    world.drops = () => false;
+    await world.settle(Promise.all([updated, read]), 3000);
+    expect(world.snapshotsSent).toBe(1);
+    expect(world.keys(follower.id)).toHaveLength(100);
   });
 });
 
@@ -107,7 +137,8 @@ describe("receiving", () => {
   });
 
   it("takes one at a time, and a newer one instead of the one under way", async () => {
-    const { listener } = await oneFollower();
+    const life = await oneFollower();
+    const { listener } = life;
     const first = listener.receiveSnapshot(head);
     await first.write(new Uint8Array(5));
     expect(() => listener.receiveSnapshot(head)).toThrow("another state file is being written");
@@ -115,6 +146,7 @@ describe("receiving", () => {
     await expect(first.write(new Uint8Array(5))).rejects.toThrow("a newer snapshot came");
     await second.write(new Uint8Array(10));
     await expect(world.settle(second.finish())).rejects.toThrow("damaged or no state file");
+    expect(readdirSync(dirname(world.stateFileOf(life.id)))).not.toContain("state-2.db");
     listener.receiveSnapshot(head).abort(new Error("the stream broke"));
   });
 
