@@ -137,8 +137,8 @@ describe("the observer", () => {
       roundTrip: (_to, seconds) => counts.trips.push(seconds),
       linked: (to, state) => counts.links.push(`${to} ${state}`),
     };
-    await using a = await startRoom(1n, { observer });
-    const b = await startRoom(2n);
+    await using a = await startRoom(1n, { observer, electionMs: 2_000 });
+    const b = await startRoom(2n, { electionMs: 2_000 });
     linkAll([a, b]);
     await expect.poll(() => a.room.connectedSinceMs(2n), patience).toBeDefined();
     expect(counts.links).toEqual(["2 up"]);
