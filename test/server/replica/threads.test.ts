@@ -1,6 +1,5 @@
 /** The runners, inline and in threads: the same order, the same results, the same failures. */
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import fc from "fast-check";
@@ -55,6 +54,22 @@ async function start(options: Pick<OpenOptions, "mode"> & Partial<OpenOptions>):
 async function end(durable: Durable): Promise<void> {
   open.splice(open.indexOf(durable), 1);
   await close(durable);
+}
+
+/** Thread files of which one ends its thread as soon as it is asked for more than to open. */
+function dyingThreads(victim: "log" | "state" | "helper"): URL {
+  const entries = join(directory.dir, "..", "threads");
+  mkdirSync(entries);
+  writeFileSync(join(entries, "package.json"), '{"type":"module"}');
+  for (const name of ["log", "state", "helper"]) {
+    const real = `await import(${JSON.stringify(new URL(`${name}-thread.js`, compiledThreads).href)});`;
+    const dies = `import { parentPort } from "node:worker_threads";
+      const on = parentPort.on.bind(parentPort);
+      parentPort.on = (event, listener) =>
+        on(event, (message) => (message.kind === "open" ? listener(message) : process.exit(3)));`;
+    writeFileSync(join(entries, `${name}-thread.js`), name === victim ? dies + real : real);
+  }
+  return pathToFileURL(`${entries}/`);
 }
 
 function valueOf({ state }: Durable, key: string): string | undefined {
@@ -227,16 +242,16 @@ describe.each(modes)("%s runners", (mode) => {
   it("finish what they were given before they close", async () => {
     const durable = await start({ mode });
     const reports: string[] = [];
-    for (let n = 0; n < 10; n += 1) durable.log.append(batch(puts(2 + n * 10, 10)), () => reports.push("durable"));
-    for (let n = 0; n < 10; n += 1) durable.state.apply(puts(2 + n * 10, 10), () => reports.push("applied"));
+    for (let n = 0; n < 10; n += 1) durable.log.append(batch(puts(2 + n * 100, 100)), () => reports.push("durable"));
+    for (let n = 0; n < 10; n += 1) durable.state.apply(puts(2 + n * 100, 100), () => reports.push("applied"));
     durable.state.checkpoint();
     await end(durable);
     expect(reports.filter((what) => what === "durable")).toHaveLength(10);
     expect(reports.filter((what) => what === "applied")).toHaveLength(10);
     expect(existsSync(join(directory.dir, "state-1.db-wal"))).toBe(false);
     const again = await start({ mode });
-    expect(again.initial.entries).toHaveLength(100);
-    expect(again.state.reader.appliedIndex()).toBe(101);
+    expect(again.initial.entries).toHaveLength(1000);
+    expect(again.state.reader.appliedIndex()).toBe(1001);
     expect(fatal).toEqual([]);
   });
 
@@ -338,32 +353,28 @@ describe("threads", () => {
   }, 60_000);
 
   it.each(["log", "state", "helper"] as const)("end the member when the %s thread dies", async (victim) => {
-    const entries = mkdtempSync(join(tmpdir(), "litecd-dying-"));
-    try {
-      writeFileSync(join(entries, "package.json"), '{"type":"module"}');
-      for (const name of ["log", "state", "helper"]) {
-        const real = `await import(${JSON.stringify(new URL(`${name}-thread.js`, compiledThreads).href)});`;
-        const dies = `import { parentPort } from "node:worker_threads";
-          const on = parentPort.on.bind(parentPort);
-          parentPort.on = (event, listener) =>
-            on(event, (message) => (message.kind === "open" ? listener(message) : process.exit(3)));`;
-        writeFileSync(join(entries, `${name}-thread.js`), name === victim ? dies + real : real);
-      }
-      const durable = await start({ mode: "threaded", entries: pathToFileURL(`${entries}/`) });
-      const reports: string[] = [];
-      if (victim === "helper") durable.state.exportTo(join(directory.dir, "copy.db"), () => reports.push("exported"));
-      if (victim === "log") durable.log.append(batch(puts(2, 1)), () => reports.push("durable"));
-      if (victim === "state") durable.state.apply(puts(2, 1), () => reports.push("applied"));
-      await expect.poll(() => fatal, patience).toHaveLength(1);
-      expect(fatal[0]).toBeInstanceOf(StorageFailure);
-      expect(fatal[0]).toMatchObject({ message: `the ${victim} thread has ended by itself (3)`, exitCode: 70 });
-      durable.log.append(batch(puts(2, 1)), () => reports.push("durable"));
-      await end(durable);
-      expect(reports).toEqual([]);
-      expect(fatal).toHaveLength(1);
-    } finally {
-      rmSync(entries, { recursive: true });
-    }
+    const durable = await start({ mode: "threaded", entries: dyingThreads(victim) });
+    const reports: string[] = [];
+    if (victim === "helper") durable.state.exportTo(join(directory.dir, "copy.db"), () => reports.push("exported"));
+    if (victim === "log") durable.log.append(batch(puts(2, 1)), () => reports.push("durable"));
+    if (victim === "state") durable.state.apply(puts(2, 1), () => reports.push("applied"));
+    await expect.poll(() => fatal, patience).toHaveLength(1);
+    expect(fatal[0]).toBeInstanceOf(StorageFailure);
+    expect(fatal[0]).toMatchObject({ message: `the ${victim} thread has ended by itself (3)`, exitCode: 70 });
+    durable.log.append(batch(puts(2, 1)), () => reports.push("durable"));
+    await end(durable);
+    expect(reports).toEqual([]);
+    expect(fatal).toHaveLength(1);
+  });
+
+  it("end the member when one dies while it is closed with work to do", async () => {
+    const durable = await start({ mode: "threaded", entries: dyingThreads("log") });
+    const reports: string[] = [];
+    durable.log.append(batch(puts(2, 1)), () => reports.push("durable"));
+    await end(durable);
+    expect(reports).toEqual([]);
+    expect(fatal).toHaveLength(1);
+    expect(fatal[0]).toMatchObject({ message: "the log thread has ended by itself (3)" });
   });
 
   it("copy the state without holding up what is applied meanwhile", async () => {

@@ -64,8 +64,10 @@ export class ThreadLink<Work extends WorkTable<Work>> {
   private readonly waiting: Answered[] = [];
   private readonly whenEnded: (() => void)[] = [];
   private whenAnswered: () => void = () => undefined;
-  private ended = false;
   private closing = false;
+  /** It was told to close what it holds, which is the only way to end well. */
+  private released = false;
+  private ended = false;
 
   constructor({ name, entry, fate }: LinkOptions) {
     this.name = name;
@@ -118,10 +120,13 @@ export class ThreadLink<Work extends WorkTable<Work>> {
   private finish(): void {
     // After a failure it does not listen any more, and what it holds is better not closed in order.
     if (this.fate.failed) void this.worker?.terminate();
-    else if (this.waiting.length === 0) {
-      this.whenAnswered();
-      this.worker?.postMessage({ kind: "close", request: undefined } satisfies Request, []);
-    }
+    else if (this.waiting.length === 0 && !this.released) this.release();
+  }
+
+  private release(): void {
+    this.released = true;
+    this.guard(this.whenAnswered);
+    this.worker?.postMessage({ kind: "close", request: undefined } satisfies Request, []);
   }
 
   private receive(reply: Reply): void {
@@ -135,9 +140,15 @@ export class ThreadLink<Work extends WorkTable<Work>> {
       return;
     }
     const done = this.waiting.shift();
-    try {
+    this.guard(() => {
       invariant(done !== undefined, "a thread answers what it was not asked", { thread: this.name });
       done(reply.answer);
+    });
+  }
+
+  private guard(work: () => void): void {
+    try {
+      work();
     } catch (error) {
       this.fate.fail(error);
     }
@@ -145,7 +156,7 @@ export class ThreadLink<Work extends WorkTable<Work>> {
 
   private end(code: number): void {
     this.ended = true;
-    if (!this.closing) {
+    if (!this.released || code !== 0) {
       this.fate.fail(new StorageFailure("other", `the ${this.name} thread has ended by itself (${code})`));
     }
     for (const done of this.whenEnded.splice(0)) done();

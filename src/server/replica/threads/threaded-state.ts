@@ -36,6 +36,7 @@ export class ThreadedState implements StateRunner {
   private readonly options: ThreadedStateOptions;
   private helperFile: string | undefined;
   private checkpointing = false;
+  private closing = false;
   /** Since the helper last looked. */
   private appliedEntries = 0;
   private appliedBytes = 0;
@@ -74,7 +75,7 @@ export class ThreadedState implements StateRunner {
 
   checkpoint(): void {
     const worthwhile = this.appliedEntries >= checkpointAfterEntries || this.appliedBytes >= checkpointAfterBytes;
-    if (this.checkpointing || !worthwhile) return;
+    if (this.checkpointing || this.closing || !worthwhile) return;
     this.checkpointing = true;
     this.appliedEntries = 0;
     this.appliedBytes = 0;
@@ -114,6 +115,7 @@ export class ThreadedState implements StateRunner {
   /** The connection that writes is closed last: only then is the write-ahead log moved into the file as a whole. */
   close(done: () => void): void {
     const { helper, state, reader } = this.options;
+    this.closing = true;
     helper.close(() => state.close(done, () => reader.close()));
   }
 
