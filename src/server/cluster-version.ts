@@ -55,7 +55,7 @@ export class ClusterVersion {
     } catch (error) {
       if (!this.ended.signal.aborted) logger.warn("failed to update the cluster's version", { error });
     }
-    this.show();
+    if (!this.ended.signal.aborted) this.show();
   }
 
   private async decide(): Promise<void> {

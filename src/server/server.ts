@@ -50,12 +50,14 @@ export async function startServerWith(options: StartOptions, durable: DurableMod
   try {
     signal.throwIfAborted();
     const door = await openDoor(options, member, metrics);
+    const version = clusterVersionOf(options, member, metrics);
     try {
-      const version = keepClusterVersion(options, member, metrics);
       member.start();
+      version.start();
       await serveWhenKnown({ ...options, signal }, member, door);
       return running(member, door, version);
     } catch (error) {
+      version.stop();
       await door.close();
       throw error;
     }
@@ -92,11 +94,9 @@ async function serveWhenKnown(
   logger.info("ready to serve client requests", { urls: door.clientUrls });
 }
 
-function keepClusterVersion({ logger }: StartOptions, member: Member, metrics: Metrics): ClusterVersion {
+function clusterVersionOf({ logger }: StartOptions, member: Member, metrics: Metrics): ClusterVersion {
   const onVersion = (version: string): void => showClusterVersion(metrics, version);
-  const version = new ClusterVersion({ ...member, logger: logger.in("cluster-version"), serverVersion, onVersion });
-  version.start();
-  return version;
+  return new ClusterVersion({ ...member, logger: logger.in("cluster-version"), serverVersion, onVersion });
 }
 
 function running(member: Member, door: FrontDoor, version: ClusterVersion): RunningServer {

@@ -7,8 +7,8 @@ import { status } from "../../proto/status.js";
 import { Cluster, quickTicks } from "../support/cluster.js";
 import { onOurCluster } from "../support/cluster-targets.js";
 import type { Member } from "../support/member.js";
-import { type RawClient, rawClient } from "../support/raw-client.js";
 import { realEtcdMissing } from "../support/real-etcd.js";
+import { leaderAmong, like, messageOf, on } from "./asking.js";
 import { etcdctl, etcdctlUntilWell } from "./etcdctl.js";
 
 const everything = { key: Buffer.from("\0"), rangeEnd: Buffer.from("\0") };
@@ -38,28 +38,6 @@ onOurCluster("A cluster that is reshaped", ({ program, flags }) => {
     // JSON numbers lose the last digits of an id; the plain list has them in hex, in the same order.
     const lines = (await etcdctlUntilWell(founders, "member", "list")).trimEnd().split("\n");
     return lines[index]?.split(",")[0] ?? "no such member";
-  }
-
-  async function on<T>(member: Member, use: (client: RawClient) => Promise<T>): Promise<T> {
-    const client = rawClient(member.endpoint);
-    try {
-      return await use(client);
-    } finally {
-      client.close();
-    }
-  }
-
-  async function leaderAmong(members: readonly Member[]): Promise<Member> {
-    return vi.waitFor(
-      async () => {
-        for (const member of members) {
-          const { header, leader } = await on(member, (t) => t.status({}, { timeoutMs: 2000 }));
-          if (header?.memberId === leader) return member;
-        }
-        throw new Error("nobody leads");
-      },
-      { timeout: 10_000, interval: 50 },
-    );
   }
 
   it("refuses a change while its members have hardly met", async () => {
@@ -260,11 +238,3 @@ onOurCluster("A cluster that is reshaped", ({ program, flags }) => {
     await on(mover, (t) => t.put({ key: Buffer.from("moved"), value: Buffer.from("in") }));
   });
 });
-
-function like({ code, message }: { readonly code: number; readonly message: string }): object {
-  return { code, details: message };
-}
-
-function messageOf(error: { readonly details: string }): string {
-  return error.details;
-}

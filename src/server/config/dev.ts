@@ -49,7 +49,7 @@ export function devConfig(settings: Settings): DevConfig | undefined {
     portBase: values["dev-port"],
     dataDir: settings.isSet("data-dir") && values["data-dir"] !== "" ? values["data-dir"] : undefined,
     memberFlags: [
-      ...(settings.isSet("log-level") ? [] : ["--log-level=warn"]),
+      ...(settings.isSet("log-level") ? [] : ["--log-level=error"]),
       // What is thrown away at the end need not survive a power cut.
       ...(settings.isSet("unsafe-no-fsync") || settings.isSet("data-dir") ? [] : ["--unsafe-no-fsync"]),
       ...passedOn.map(({ name, value }) => `--${name}=${value}`),

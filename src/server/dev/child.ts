@@ -1,5 +1,6 @@
 /** One member of a development cluster: a process of this same program that ends when its parent ends, however that ends. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { DevRefused } from "./layout.js";
 
 /** What to run, in front of the flags. */
 export interface DevProgram {
@@ -11,7 +12,7 @@ export interface DevProgram {
 export interface DevChild {
   readonly name: string;
   readonly pid: number | undefined;
-  /** Resolves when the member serves. Rejects if it ends before that. */
+  /** Resolves when the member serves. Rejects with DevRefused if it ends before that. */
   readonly ready: Promise<void>;
   /** Resolves when the process is gone: how it ended, in words. */
   readonly gone: Promise<string>;
@@ -43,7 +44,7 @@ export function startChild({ name, program, flags, onLine }: DevChildOptions): D
     child.on("message", (message) => {
       if (message === "ready") resolve();
     });
-    void gone.then((how) => reject(new Error(`${name} did not start: ${how}`)));
+    void gone.then((how) => reject(new DevRefused(`${name} did not start: ${how}`)));
   });
   return { name, pid: child.pid, ready, gone, signal: (signal) => void child.kill(signal) };
 }

@@ -28,8 +28,7 @@ export async function runDev(options: DevOptions): Promise<void> {
     const outcome = await Promise.race([ready, options.told]);
     if (outcome !== "ready") return;
     options.say(describe(layout, children, performance.now() - startedMs));
-    for (const child of children) void child.gone.then((how) => options.report(`${child.name} has ended (${how})`));
-    await Promise.race([options.told, allGone(children)]);
+    await Promise.race([options.told, watch(children, options)]);
   } finally {
     await end(children);
     if (!layout.kept) rmSync(layout.directory, { recursive: true, force: true });
@@ -65,6 +64,18 @@ function describe({ directory, kept, members }: DevLayout, children: readonly De
     `The data is in ${directory} and ${kept ? "stays there" : "goes when this ends"}. Stop with Ctrl-C.`,
     "",
   ].join("\n");
+}
+
+/** Tells of members that end by themselves. Resolves when none is left. */
+async function watch(children: readonly DevChild[], { told, report }: DevOptions): Promise<void> {
+  let ending = false;
+  void told.then(() => (ending = true));
+  await Promise.all(
+    children.map(async ({ name, gone }) => {
+      const how = await gone;
+      if (!ending) report(`${name} has ended (${how})`);
+    }),
+  );
 }
 
 async function allGone(children: readonly DevChild[]): Promise<void> {

@@ -9,7 +9,7 @@ function devOf(line: string, env: Readonly<Record<string, string>> = {}): DevCon
   return parsed.dev;
 }
 
-const thrownAway = ["--log-level=warn", "--unsafe-no-fsync"];
+const thrownAway = ["--log-level=error", "--unsafe-no-fsync"];
 
 describe("--dev", () => {
   it.each([
