@@ -127,15 +127,18 @@ export class Progress {
     return this.state === "snapshot" && !this.sending && !this.#delivered;
   }
 
-  /** The driver reports on the snapshot. After a failure the peer is asked again once it answers a heartbeat. */
-  snapshotSent(outcome: "delivered" | "failed"): void {
+  /**
+   * The driver reports on the snapshot. After a failure the peer is asked again once it answers a heartbeat, from the
+   * leader's `firstIndex` on.
+   */
+  snapshotSent(outcome: "delivered" | "failed", firstIndex: number): void {
     this.sending = false;
     if (this.state !== "snapshot") return;
     if (outcome === "delivered") {
       this.#delivered = true;
       this.#awaitedTicks = 0;
     } else {
-      this.probe(this.match + 1);
+      this.probe(Math.max(this.match + 1, firstIndex));
       this.probing = true;
     }
   }

@@ -9,7 +9,7 @@ type SnapshotReceived = Extract<RaftEvent, { kind: "snapshotReceived" }>;
 
 /** The driver has sent what `needSnapshot` asked for, or could not. */
 export function onSnapshotSent(state: RaftState, id: MemberId, ok: boolean): void {
-  if (state.role === "leader") state.peers.get(id)?.snapshotSent(ok ? "delivered" : "failed");
+  if (state.role === "leader") state.peers.get(id)?.snapshotSent(ok ? "delivered" : "failed", state.log.firstIndex);
 }
 
 /** Names peers that wait for a snapshot, each once. Whoever is not heard would not take it. */

@@ -74,6 +74,8 @@ describe("limits", () => {
   });
 });
 
+const installed = { index: 2, term: 2, membership: { voters: [1n], learners: [] }, file: "state" };
+
 describe("what cannot happen", () => {
   it.each<[string, (log: RaftLog) => unknown, string]>([
     ["a gap", (log) => log.append(entry(9, 2)), "gap"],
@@ -84,6 +86,7 @@ describe("what cannot happen", () => {
     ["entries that are not there any more", (log) => log.slice({ from: 0, to: 1 }, 1), "not in the log any more"],
     ["a compaction past what is applied", (log) => log.compact(2), "passes what is applied"],
     ["applied entries that were not handed out", (log) => log.appliedTo(2), "not handed out"],
+    ["a snapshot of what is committed", (log) => log.install(installed), "undo what is committed"],
     ["an applied index that goes back", (log) => log.appliedTo(0), "went back"],
   ])("%s stops the member", (_name, work, message) => {
     const hardState = { term: 2, vote: undefined, commit: 2 };
@@ -103,16 +106,25 @@ describe("what cannot happen", () => {
 
 type Step =
   | { readonly kind: "merge"; readonly back: number; readonly count: number; readonly newTerm: boolean }
-  | { readonly kind: "write" | "complete" | "commit" | "apply" | "applied" | "compact"; readonly share: number };
+  | {
+      readonly kind: "write" | "complete" | "commit" | "apply" | "applied" | "compact" | "install";
+      readonly share: number;
+    };
 
 /** A log as an array and a disk as a queue of whole-log pictures: slow, and plainly right. */
 class Model {
   log: Entry[] = [];
   disk: Entry[] = [];
-  writes: { readonly id: number; readonly after: Entry[] }[] = [];
+  writes: { readonly id: number; readonly after: Entry[]; readonly install: number | undefined }[] = [];
+  /** Index of a snapshot that no write has taken along yet. */
+  install: number | undefined;
   commit = 0;
   applied = 0;
   compacted = 0;
+
+  get installing(): boolean {
+    return this.install !== undefined || this.writes.some(({ install }) => install !== undefined);
+  }
 
   /** How far the disk holds the log as it is now: its entries are the very same objects. */
   get stable(): number {
@@ -146,6 +158,8 @@ class Pair {
         return this.#applied();
       case "compact":
         return this.#compact(step.share);
+      case "install":
+        return this.#install(step.share);
     }
   }
 
@@ -162,14 +176,18 @@ class Pair {
     if (!this.log.dirty) return;
     this.#writeId += 1;
     const write = this.log.beginWrite(this.#writeId);
-    // The disk does what the write says, and must then hold the log as it is now.
+    // The disk does what the write says, and must then hold the log as it is now, or as the snapshot leaves it.
+    const { model } = this;
+    expect(write.install?.index).toBe(model.install);
+    if (model.install !== undefined) this.#disk = model.log.slice(0, model.install);
     if (write.truncateFrom !== undefined) this.#disk = this.#disk.slice(0, write.truncateFrom - 1);
     for (const added of write.entries) {
       expect(added.index).toBe(this.#disk.length + 1);
       this.#disk.push(added);
     }
-    expect(this.#disk).toEqual(this.model.log);
-    this.model.writes.push({ id: this.#writeId, after: [...this.model.log] });
+    expect(this.#disk).toEqual(model.log.slice(0, model.install));
+    model.writes.push({ id: this.#writeId, after: [...this.#disk], install: model.install });
+    model.install = undefined;
   }
 
   #complete(): void {
@@ -177,6 +195,7 @@ class Pair {
     if (write === undefined) return;
     this.model.disk = write.after;
     this.log.completeWrite(write.id);
+    if (write.install !== undefined) this.model.applied = write.install;
   }
 
   #commit(share: number): void {
@@ -190,7 +209,7 @@ class Pair {
     const { model } = this;
     const apply = this.log.nextApply({ ...limits, applyEntriesMax: 3 });
     const last = Math.min(model.commit, this.log.stable, model.applied + 3);
-    if (this.#applying !== undefined || last <= model.applied) {
+    if (this.#applying !== undefined || last <= model.applied || model.installing) {
       expect(apply).toBeUndefined();
       return;
     }
@@ -201,7 +220,7 @@ class Pair {
   #applied(): void {
     if (this.#applying === undefined) return;
     this.log.appliedTo(this.#applying);
-    this.model.applied = this.#applying;
+    this.model.applied = Math.max(this.model.applied, this.#applying);
     this.#applying = undefined;
   }
 
@@ -212,12 +231,29 @@ class Pair {
     model.compacted = Math.max(model.compacted, index);
   }
 
+  /** A snapshot a little beyond the commit index, of entries that this member may never have seen. */
+  #install(share: number): void {
+    const { model } = this;
+    this.#term += 1;
+    const index = model.commit + 1 + (share % 4);
+    const unseen = Array.from({ length: index - model.commit }, (_none, offset) =>
+      entry(model.commit + offset + 1, this.#term),
+    );
+    this.log.install({ index, term: this.#term, membership: { voters: [1n], learners: [] }, file: `${index}` });
+    model.log = [...model.log.slice(0, model.commit), ...unseen];
+    model.commit = index;
+    model.compacted = index;
+    model.install = index;
+  }
+
   check(): void {
     const { log, model } = this;
     expect(log.lastIndex).toBe(model.log.length);
     expect(log.firstIndex).toBe(model.compacted + 1);
     expect(log.lastTerm).toBe(model.log.at(-1)?.term ?? 0);
     expect(log.commit).toBe(model.commit);
+    expect(log.applied).toBe(model.applied);
+    expect(log.installing).toBe(model.installing);
     // The log may know less than the disk does (an entry that went and came back), never more.
     expect(log.stable).toBeLessThanOrEqual(model.stable);
     if (model.writes.length === 0 && !log.dirty) expect(log.stable).toBe(model.log.length);
@@ -228,9 +264,10 @@ class Pair {
   }
 }
 
-describe("any sequence of appends, conflicts, writes, commits, applies and compactions", () => {
+describe("any sequence of appends, conflicts, writes, commits, applies, compactions and snapshots", () => {
   const share = fc.integer({ min: 0, max: 100 });
   const step: fc.Arbitrary<Step> = fc.oneof(
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("install" as const), share }) },
     {
       weight: 4,
       arbitrary: fc.record({
