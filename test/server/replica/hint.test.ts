@@ -51,45 +51,46 @@ describe("a leader whose host refuses connections", () => {
   });
 });
 
-describe("a member whose leader is gone", () => {
-  function waiting() {
-    const core = { leader: 1n as bigint | undefined, role: "follower" as const, term: 2 };
-    const events: { readonly kind: RaftEvent["kind"]; readonly atMs: number }[] = [];
-    let nowMs = 0;
-    let next: { readonly atMs: number; readonly callback: () => void } | undefined;
-    const clock = {
-      wallMs: () => nowMs,
-      monotonicMs: () => nowMs,
-      after: (delayMs: number, callback: () => void) => {
-        const timer = { atMs: nowMs + delayMs, callback };
-        next = timer;
-        return () => {
-          if (next === timer) next = undefined;
-        };
-      },
-    };
-    const hint = new PeerDown({
-      core,
-      clock,
-      random: { below: (bound) => bound - 1, bytes: (length) => new Uint8Array(length) },
-      electionMs: 1000,
-      step: ({ kind }) => {
-        events.push({ kind, atMs: nowMs });
-        if (kind === "leaderUnreachable") core.leader = undefined;
-      },
-    });
-    const run = (untilMs: number): void => {
-      while (next !== undefined && next.atMs <= untilMs) {
-        const { atMs, callback } = next;
-        next = undefined;
-        nowMs = atMs;
-        callback();
-      }
-      nowMs = untilMs;
-    };
-    return { core, hint, events, run };
-  }
+/** A member that is told that its leader 1 refuses connections, with a clock that the test turns. */
+function waiting() {
+  const core = { leader: 1n as bigint | undefined, role: "follower" as const, term: 2 };
+  const events: { readonly kind: RaftEvent["kind"]; readonly atMs: number }[] = [];
+  let nowMs = 0;
+  let next: { readonly atMs: number; readonly callback: () => void } | undefined;
+  const clock = {
+    wallMs: () => nowMs,
+    monotonicMs: () => nowMs,
+    after: (delayMs: number, callback: () => void) => {
+      const timer = { atMs: nowMs + delayMs, callback };
+      next = timer;
+      return () => {
+        if (next === timer) next = undefined;
+      };
+    },
+  };
+  const hint = new PeerDown({
+    core,
+    clock,
+    random: { below: (bound) => bound - 1, bytes: (length) => new Uint8Array(length) },
+    electionMs: 1000,
+    step: ({ kind }) => {
+      events.push({ kind, atMs: nowMs });
+      if (kind === "leaderUnreachable") core.leader = undefined;
+    },
+  });
+  const run = (untilMs: number): void => {
+    while (next !== undefined && next.atMs <= untilMs) {
+      const { atMs, callback } = next;
+      next = undefined;
+      nowMs = atMs;
+      callback();
+    }
+    nowMs = untilMs;
+  };
+  return { core, hint, events, run };
+}
 
+describe("a member whose leader is gone", () => {
   it("stands within 50 ms, and again with jitter until a leader is known", () => {
     const { core, hint, events, run } = waiting();
     hint.refused(1n);

@@ -1,4 +1,5 @@
 /** Snapshots between members: for one that lags, for one that is new, and whatever goes wrong on the way. */
+import { EventEmitter, once } from "node:events";
 import { readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
@@ -93,12 +94,12 @@ describe("a member that missed more than the log holds", () => {
 
   it("finds the entries after its snapshot still in the leader's log, however long that was on its way", async () => {
     const { leader, lagging: follower } = await lagging();
-    let open: () => void = () => undefined;
-    world.snapshotGate = new Promise((resolve) => (open = resolve));
+    const gate = new EventEmitter();
+    world.snapshotGate = once(gate, "open").then(() => undefined);
     world.heal();
     await world.until(() => world.snapshotsTried > 0, "it is served");
     await write(leader, 200);
-    open();
+    gate.emit("open");
     await world.until(() => world.keys(follower.id).length === 200, "it has caught up");
     expect(world.snapshotsSent).toBe(1);
   });
