@@ -11,7 +11,15 @@ process.exitCode = await main(options);
 
 async function main(settings: SimOptions): Promise<number> {
   const { first, last } = settings.seeds;
-  const total = { seeds: 0, failed: 0, simulatedMs: 0, calls: 0, acknowledged: 0, events: 0 };
+  const total = {
+    seeds: 0,
+    failed: 0,
+    simulatedMs: 0,
+    calls: 0,
+    acknowledged: 0,
+    events: 0,
+    tallies: new Map<string, number>(),
+  };
   for (let seed = first; seed <= last; seed += 1) {
     const result = await runOne(settings, runOptions(settings, seed));
     total.seeds += 1;
@@ -19,6 +27,8 @@ async function main(settings: SimOptions): Promise<number> {
     total.calls += result.counts.calls;
     total.acknowledged += result.counts.acknowledged;
     total.events += result.events;
+    for (const [what, count] of Object.entries(result.tallies))
+      total.tallies.set(what, (total.tallies.get(what) ?? 0) + count);
     print(settings, result);
     if (result.violation === undefined) continue;
     total.failed += 1;
@@ -102,16 +112,21 @@ interface Total {
   readonly calls: number;
   readonly acknowledged: number;
   readonly events: number;
+  readonly tallies: ReadonlyMap<string, number>;
 }
 
 function summary(settings: SimOptions, total: Total): void {
-  const realMs = now() - startedMs;
-  const { seeds, failed, simulatedMs, calls, acknowledged, events } = total;
+  const { seeds, failed, simulatedMs, calls, acknowledged, events, tallies } = total;
   if (settings.json) return;
+  const realMs = now() - startedMs;
+  const { user, system } = process.cpuUsage();
+  const cpuMs = (user + system) / 1000;
   const hours = simulatedMs / 3_600_000;
-  const speed = hours / (realMs / 60_000);
+  const perMinute = (ms: number): string => (hours / (ms / 60_000)).toFixed(1);
+  const happened = [...tallies].toSorted().map(([what, count]) => `${what} ${count}`);
   process.stdout.write(
-    `${seeds} seeds, ${failed} failed; ${hours.toFixed(2)} simulated hours in ${(realMs / 1000).toFixed(1)} s: ` +
-      `${speed.toFixed(1)} hours a minute; ${calls} calls, ${acknowledged} writes acknowledged, ${events} events\n`,
+    `${happened.join(", ")}\n${seeds} seeds, ${failed} failed; ${hours.toFixed(2)} simulated hours in ${(realMs / 1000).toFixed(1)} s ` +
+      `and ${(cpuMs / 1000).toFixed(1)} s of processor: ${perMinute(realMs)} hours a minute, ${perMinute(cpuMs)} a processor minute; ` +
+      `${calls} calls, ${acknowledged} writes acknowledged, ${events} events\n`,
   );
 }

@@ -15,12 +15,20 @@ export interface Mutation {
   readonly name: string;
   /** What it stands for, with the number of etcd's issue if there is one. */
   readonly bug: string;
+  /** Which checks may find it; a run that breaks in any other way proves nothing. */
+  readonly finds: readonly string[];
+  /** It is found within so many seeds, from 1 on, of so many simulated minutes. */
+  readonly seeds: number;
+  readonly minutes: number;
   readonly patches: readonly Patch[];
 }
 
 export const mutations: readonly Mutation[] = [
   {
     name: "ack-before-durable",
+    finds: ["quorum durability", "durability"],
+    seeds: 3,
+    minutes: 2,
     bug: "an entry counts and is answered before it is on disk (etcd 14370)",
     patches: [
       {
@@ -32,6 +40,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "applied-index-apart",
+    finds: ["state machine"],
+    seeds: 5,
+    minutes: 2,
     bug: "the applied index is not stored with what it describes (etcd 13766)",
     patches: [
       {
@@ -43,6 +54,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "read-answer-for-another",
+    finds: ["stale read"],
+    seeds: 40,
+    minutes: 3,
     bug: "an answer to an earlier read request is taken for a later one (etcd 20418)",
     patches: [
       {
@@ -54,6 +68,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "read-without-quorum",
+    finds: ["stale read"],
+    seeds: 40,
+    minutes: 3,
     bug: "a leader answers reads without asking whether it still leads (Jepsen 2014)",
     patches: [
       {
@@ -66,11 +83,17 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "read-before-first-commit",
+    finds: ["stale read"],
+    seeds: 20,
+    minutes: 3,
     bug: "a new leader answers reads before it has committed in its term (etcd 14258)",
     patches: [{ file: "src/server/raft/reads.ts", find: "|| !state.committedInTerm) return;", replace: ") return;" }],
   },
   {
     name: "stale-leader-revokes",
+    finds: ["lease early"],
+    seeds: 40,
+    minutes: 3,
     bug: "a leader that was stalled revokes leases that its successor has renewed (etcd 15247)",
     patches: [
       {
@@ -97,6 +120,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "watch-after-snapshot",
+    finds: ["watch reliable", "watch resumable"],
+    seeds: 20,
+    minutes: 3,
     bug: "a watcher does not go on from its own revision after a snapshot was installed (etcd 15271)",
     patches: [
       {
@@ -108,6 +134,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "progress-ahead",
+    finds: ["watch reliable", "watch bookmarkable"],
+    seeds: 5,
+    minutes: 2,
     bug: "progress is told before the events that it covers (etcd 15220)",
     patches: [
       {
@@ -124,6 +153,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "slow-watcher-loses",
+    finds: ["watch reliable", "watch resumable"],
+    seeds: 5,
+    minutes: 2,
     bug: "a watcher whose queue is full loses events (etcd 17529)",
     patches: [
       {
@@ -135,6 +167,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "revision-from-rows",
+    finds: ["state machine", "invariant"],
+    seeds: 20,
+    minutes: 3,
     bug: "after a restart the revision is that of the newest row, which a compaction may have deleted (etcd 17780)",
     patches: [
       {
@@ -162,6 +197,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "compaction-drops-tombstone",
+    finds: ["watch reliable", "watch resumable"],
+    seeds: 30,
+    minutes: 3,
     bug: "compaction deletes the deletion at the compact revision itself (etcd 18089, 19179)",
     patches: [
       {
@@ -173,11 +211,17 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "future-watch-gets-old",
+    finds: ["invariant", "watch resumable"],
+    seeds: 5,
+    minutes: 2,
     bug: "a watch that starts in the future gets older events (etcd 20221)",
     patches: [{ file: "src/server/watch/hub.ts", find: "if (revision < watcher.next) return;", replace: "" }],
   },
   {
     name: "defragment-while-applying",
+    finds: ["invariant", "state machine"],
+    seeds: 30,
+    minutes: 3,
     bug: "what is applied while the file is rewritten is lost, or the revision differs afterwards (etcd 14685)",
     patches: [
       {
@@ -189,6 +233,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "commit-older-term",
+    finds: ["quorum durability", "state machine safety", "leader completeness", "invariant"],
+    seeds: 60,
+    minutes: 3,
     bug: "a leader commits entries of earlier terms by counting (thesis 3.6.2)",
     patches: [
       {
@@ -200,6 +247,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "vote-not-durable",
+    finds: ["election safety"],
+    seeds: 60,
+    minutes: 3,
     bug: "the vote is forgotten in a crash, so that a member votes twice in a term",
     patches: [
       {
@@ -211,6 +261,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "vote-for-shorter-log",
+    finds: ["leader completeness", "invariant"],
+    seeds: 20,
+    minutes: 3,
     bug: "a vote goes to a candidate whose log is behind (thesis 3.6.1)",
     patches: [
       {
@@ -227,6 +280,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "learner-counts",
+    finds: ["quorum durability"],
+    seeds: 20,
+    minutes: 3,
     bug: "a learner counts in the quorum that commits",
     patches: [
       {
@@ -238,6 +294,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "two-changes",
+    finds: ["changes", "invariant", "quorum durability"],
+    seeds: 60,
+    minutes: 3,
     bug: "a change of the membership is proposed while another one is under way (Ongaro 2015)",
     patches: [
       {
@@ -254,6 +313,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "log-beyond-durable",
+    finds: ["invariant", "failure"],
+    seeds: 20,
+    minutes: 3,
     bug: "the log is dropped up to what is applied and not up to what the state file holds durably",
     patches: [
       {
@@ -265,6 +327,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "forwarded-twice",
+    finds: ["exactly once"],
+    seeds: 20,
+    minutes: 3,
     bug: "a forwarded proposal that arrives twice is appended twice",
     patches: [
       {
@@ -276,6 +341,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "renew-expired",
+    finds: ["lease early"],
+    seeds: 20,
+    minutes: 3,
     bug: "a lease whose revocation is under way is renewed all the same (etcd 20615)",
     patches: [
       {
@@ -287,6 +355,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "lost-tail-unnoticed",
+    finds: ["quorum durability", "leader completeness", "invariant", "log gap"],
+    seeds: 40,
+    minutes: 3,
     bug: "a log that lost its end is believed",
     patches: [
       {
@@ -298,6 +369,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "rot-unnoticed",
+    finds: ["read", "state hash", "state machine", "write answer", "watch reliable"],
+    seeds: 40,
+    minutes: 3,
     bug: "a revision with a wrong checksum is served",
     patches: [
       {

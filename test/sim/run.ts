@@ -41,12 +41,16 @@ export interface RunResult {
   readonly entries: number;
   readonly events: number;
   readonly simulatedMs: number;
+  /** What happened how often: elections, restarts, installed snapshots and so on. */
+  readonly tallies: Readonly<Record<string, number>>;
 }
 
 const foundedIndex = 1;
 /** After the healing: for a leader, for answers, for equal members. */
 const settleMs = 60_000;
 const lateLeaseMs = 6000;
+/** Larger than any entry that the clients make. */
+const entryBytesMax = 1000;
 
 export async function runSeed(options: RunOptions): Promise<RunResult> {
   const run = new Run(options);
@@ -95,7 +99,7 @@ class Run {
     this.tuning = tune(this.world.random("tuning"), options.opsPerSecond);
     this.faults = options.only ?? faultKinds.filter(() => random.chance(0.3));
     const voters = SimCluster.founderIds(this.tuning.memberCount);
-    this.raft = new RaftChecks({ voters, learners: [] }, foundedIndex);
+    this.raft = new RaftChecks({ voters, learners: [] }, foundedIndex, (what) => this.world.tally(what));
     this.history = new HistoryChecks(foundedIndex, this.leases, () => this.world.nowMs);
     disk.random = this.world.random("disk");
     disk.copyChance = this.faults.some((kind) => kind === "power" || kind === "crashAll" || kind === "hostDown")
@@ -142,6 +146,7 @@ class Run {
       entries: this.history.appliedIndex,
       events: world.eventCount,
       simulatedMs: world.nowMs,
+      tallies: Object.fromEntries(world.tallies),
     };
   }
 
@@ -162,11 +167,13 @@ class Run {
     await this.until("the first write", 30_000, () => this.write(anchorKey));
     this.startClients();
     this.background(this.nemesis.run());
+    this.background(this.watchBounds());
     await this.world.sleep(this.options.minutes * 60_000);
     this.nemesis.heal();
     await this.recover();
     await this.endClients();
     this.checkDenied();
+    await this.checkLeaks();
   }
 
   private startClients(): void {
@@ -179,6 +186,26 @@ class Run {
     for (const client of [...this.kvClients, ...this.watchers]) this.background(client.run());
     for (let at = 0; at < Math.min(tuning.leaseClientCount, most); at += 1) {
       this.background(new LeaseClient(this.shared, this.leases, at).run());
+    }
+  }
+
+  /** What members keep in memory has bounds, whatever happens. */
+  private async watchBounds(): Promise<void> {
+    const { replica, raft } = this.tuning;
+    const tailEntries = replica.catchUpEntries + replica.logSlackEntries + raft.applyEntriesMax;
+    // The log may be kept for a snapshot up to four times its limit; what is not committed comes on top.
+    const logBytesMax = 5 * replica.logBytesMax + raft.uncommittedBytesMax + tailEntries * entryBytesMax;
+    while (!this.stopping) {
+      await this.world.sleep(1000);
+      for (const { id, parts } of this.cluster.up) {
+        if (parts === undefined) continue;
+        const { logBytes } = parts.core;
+        if (logBytes > logBytesMax)
+          throw new Violation("bounds", `${name(id)} keeps ${logBytes} bytes of log, more than ${logBytesMax}`);
+        const { streams } = parts.hub.stats();
+        if (streams > 2 * this.watchers.length)
+          throw new Violation("bounds", `${name(id)} keeps ${streams} watch streams`);
+      }
     }
   }
 
@@ -267,6 +294,18 @@ class Run {
       if (finding !== undefined) throw new Violation(`lease ${finding.problem}`, finding.detail);
       return this.leases.alive.length === 0;
     });
+  }
+
+  /** Nothing is left of clients that have gone. */
+  private async checkLeaks(): Promise<void> {
+    for (const watcher of this.watchers) watcher.leave();
+    await this.until("the end of all that clients asked for", 30_000, () =>
+      this.cluster.up.every(({ parts }) => {
+        if (parts === undefined) return true;
+        const { streams, pendingEvents } = parts.hub.stats();
+        return streams === 0 && pendingEvents === 0 && parts.replica.counts().pendingProposals === 0;
+      }),
+    );
   }
 
   /** What was surely not done must not be in the log. */

@@ -4,7 +4,7 @@
  */
 import { decodeChange } from "../../../src/server/raft/change.js";
 import type { Entry, MemberId, Membership, Role } from "../../../src/server/raft/types.js";
-import type { LogBatch } from "../../../src/server/storage/types.js";
+import type { InitialState, LogBatch } from "../../../src/server/storage/types.js";
 import { Violation } from "../world/world.js";
 
 /** The log of one member as its disk holds it. */
@@ -12,6 +12,8 @@ interface DurableLog {
   firstIndex: number;
   /** Terms of the entries from `firstIndex` on. */
   terms: number[];
+  /** The commit index that was stored with them. */
+  commit: number;
 }
 
 /** What is looked at after every event of a member: its core. */
@@ -48,10 +50,12 @@ export class RaftChecks {
   /** Every entry that was ever durable anywhere, by index and term. */
   private readonly known: Map<number, KnownEntry>[] = [];
   private membership: Membership;
+  private readonly tally: (what: string) => void;
 
   /** `foundedIndex` is where the log of every founder starts after. */
-  constructor(membership: Membership, foundedIndex: number) {
+  constructor(membership: Membership, foundedIndex: number, tally: (what: string) => void) {
     this.membership = membership;
+    this.tally = tally;
     this.firstCommitted = foundedIndex + 1;
     this.committedIndex = foundedIndex;
   }
@@ -66,8 +70,11 @@ export class RaftChecks {
   }
 
   /** A member begins with this log: new, or after a restart. */
-  opened(id: MemberId, firstIndex: number, entries: readonly Entry[]): void {
-    this.durable.set(id, { firstIndex, terms: entries.map(({ term }) => term) });
+  opened(
+    id: MemberId,
+    { firstIndex, entries, hardState }: Pick<InitialState, "firstIndex" | "entries" | "hardState">,
+  ): void {
+    this.durable.set(id, { firstIndex, terms: entries.map(({ term }) => term), commit: hardState.commit });
     this.seen.delete(id);
   }
 
@@ -81,13 +88,20 @@ export class RaftChecks {
   written(id: MemberId, batch: LogBatch): void {
     const log = this.durable.get(id);
     if (log === undefined) return;
+    if (batch.truncateFrom !== undefined) this.tally("truncations");
+    if (batch.compact !== undefined) this.tally("log compactions");
     if (batch.install !== undefined) {
+      this.tally("installs");
       log.firstIndex = batch.install.index + 1;
       log.terms = [];
       return;
     }
     if (batch.truncateFrom !== undefined) log.terms.length = Math.max(0, batch.truncateFrom - log.firstIndex);
-    for (const entry of batch.entries) this.entryWritten(id, log, entry);
+    if (batch.hardState !== undefined) log.commit = Math.max(log.commit, batch.hardState.commit);
+    for (const entry of batch.entries) {
+      this.entryWritten(id, log, entry);
+      if (entry.kind === "change") this.changeWritten(id, log, entry);
+    }
     if (batch.compact !== undefined && batch.compact.to >= log.firstIndex) {
       log.terms = log.terms.slice(batch.compact.to - log.firstIndex + 1);
       log.firstIndex = batch.compact.to + 1;
@@ -118,6 +132,22 @@ export class RaftChecks {
     }
   }
 
+  /**
+   * A log holds one change that is not committed at most (I24), and the commit index that is stored with a change covers
+   * the one before it (I28), so that no restart counts votes with a configuration that is two changes old.
+   */
+  private changeWritten(id: MemberId, log: DurableLog, { index }: Entry): void {
+    for (let before = index - 1; before >= Math.max(log.firstIndex, log.commit + 1); before -= 1) {
+      const known = this.known[before]?.get(log.terms[before - log.firstIndex] ?? -1);
+      if (known?.kind !== "change") continue;
+      const committed = before <= this.committedIndex;
+      throw new Violation(
+        "changes",
+        `${name(id)} wrote the change ${index} ${committed ? `with commit ${log.commit}` : "while one is under way"} after the change ${before}`,
+      );
+    }
+  }
+
   /** After an event of this member. */
   look(id: MemberId, view: MemberView): void {
     let seen = this.seen.get(id);
@@ -138,6 +168,7 @@ export class RaftChecks {
     if (other !== undefined && other !== id)
       throw new Violation("election safety", `${name(other)} and ${name(id)} lead in term ${term}`);
     this.leaders.set(term, id);
+    this.tally("elections");
     for (let index = Math.max(firstIndex, this.firstCommitted); index <= this.committedIndex; index += 1) {
       if (view.termAt(index) === this.committedTerm(index)) continue;
       throw new Violation(
@@ -204,6 +235,7 @@ export class RaftChecks {
     const entry = this.known[index]?.get(term);
     if (entry?.kind !== "change") return;
     const { op, member } = decodeChange(entry.data).change;
+    this.tally(op);
     const { voters, learners } = this.membership;
     const without = (ids: readonly MemberId[]): MemberId[] => ids.filter((one) => one !== member);
     switch (op) {

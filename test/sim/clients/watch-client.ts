@@ -93,24 +93,36 @@ export class WatchClient {
     this.report();
   }
 
+  /** Lets go of its stream. */
+  leave(): void {
+    if (this.stream !== undefined) this.end(this.stream);
+  }
+
   /** Goes on from where the last watch ended, mostly. */
   private nextWish(): WatchWish {
     const { random } = this;
     const before = this.validator?.resumeRevision;
     if (this.wish !== undefined && before !== undefined && random.chance(0.8))
       return { ...this.wish, startRevision: before };
-    const { toldRevision, model } = this.shared.history;
-    const offset = random.chance(0.5) ? 0 : Math.max(1, toldRevision + random.between(-30, 5));
+    const startRevision = this.nextStart();
     const key = `k${String(random.below(this.shared.keyCount)).padStart(2, "0")}`;
     const everything = random.chance(0.4);
     return {
       key: everything ? "\0" : key,
       rangeEnd: everything ? "\0" : random.pick(["", "", "k~"]),
-      startRevision: offset > 0 ? Math.max(offset, model.compactRevision, 1) : 0,
+      startRevision,
       puts: !random.chance(0.1),
       deletes: !random.chance(0.1),
       previousKv: random.chance(0.3),
     };
+  }
+
+  /** Now, some time ago, a little later, or exactly where the last compaction was. */
+  private nextStart(): number {
+    const { random } = this;
+    const { toldRevision, model } = this.shared.history;
+    if (model.compactRevision > 0 && random.chance(0.2)) return model.compactRevision;
+    return random.chance(0.5) ? 0 : Math.max(1, model.compactRevision, toldRevision + random.between(-30, 5));
   }
 
   private async watch(wish: WatchWish): Promise<void> {
@@ -176,9 +188,13 @@ export class WatchClient {
     });
   }
 
-  private end(stream: OpenStream): void {
-    const { process } = stream.port;
-    if (process.alive) process.run(() => stream.controller.abort());
+  /** As the transport ends a call: the signal aborts, and the responses are not asked for any more. */
+  private end({ port, controller, responses }: OpenStream): void {
+    if (!port.process.alive) return;
+    port.process.run(() => {
+      controller.abort();
+      responses.return?.().catch(() => undefined);
+    });
   }
 
   /** Answers whether the watch goes on. */

@@ -97,7 +97,7 @@ function openDisk(
   const { dir, shared } = member;
   const log = watchedLog(member, openLogStore({ dir, bootstrap }));
   const { initial } = log;
-  shared.raft.opened(member.id, initial.firstIndex, initial.entries);
+  shared.raft.opened(member.id, initial);
   removeStrayStateFiles(dir, initial.stateFile);
   const state = openState({
     dir,

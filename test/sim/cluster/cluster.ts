@@ -3,6 +3,7 @@ import type { MemberId } from "../../../src/server/raft/types.js";
 import type { Bootstrap } from "../../../src/server/storage/types.js";
 import { name } from "../checks/raft-checks.js";
 import type { Port } from "../clients/call.js";
+import { disk, FsError } from "../disk/virtual-fs.js";
 import { runningProcess } from "../world/process.js";
 import { type MemberWorld, SimMember } from "./member.js";
 
@@ -14,6 +15,7 @@ export class SimCluster {
   constructor(shared: MemberWorld) {
     this.shared = shared;
     shared.world.afterEvent = () => this.look();
+    disk.beforeWrite = (path) => this.beforeWrite(path);
   }
 
   /** Ids of the founders of a cluster of this size. */
@@ -71,6 +73,16 @@ export class SimCluster {
     this.members.push(member);
     this.clientPorts = this.members.map(({ clientPort }) => clientPort);
     return member;
+  }
+
+  /** A disk that is told to fail fails at the next write, whatever file it is for. */
+  private beforeWrite(path: string): void {
+    const owner = this.members.find(({ dir }) => path.startsWith(`${dir}/`));
+    const fails = owner?.disk.fails;
+    if (fails === undefined) return;
+    const sqlite = path.endsWith(".db");
+    if (fails === "full") throw new FsError(sqlite ? "SQLITE_FULL" : "ENOSPC", path);
+    throw new FsError(sqlite ? "SQLITE_IOERR_FSYNC" : "EIO", path);
   }
 
   /** After an event: whoever ran may have moved its log or its term. */

@@ -82,6 +82,7 @@ export class SimMember {
     const { world, clockFaults } = this.shared;
     const rate = clockFaults ? 0.95 + this.random.fraction() * 0.1 : 1;
     const process = new SimProcess(world, name(this.id), { rate, wallMs: 1_700_000_000_000 });
+    world.tally("starts");
     world.note("start", Number(this.id & 0xffffn));
     this.process = process;
     this.life = new AbortController();
@@ -117,6 +118,7 @@ export class SimMember {
     const diskFailed = this.disk.fails !== undefined;
     this.disk.fails = undefined;
     this.end();
+    world.tally(expected && this.damaged ? "ruined" : "failed");
     if (expected && this.damaged) this.state = "ruined";
     else if (!(expected && diskFailed)) world.fail(asViolation(this, error));
   }
@@ -124,6 +126,7 @@ export class SimMember {
   /** Kill -9: the disk keeps what it has. With `power` it loses what was not synced. */
   kill(how: "process" | "power"): void {
     if (this.state !== "up") return;
+    this.shared.world.tally(`kill ${how}`);
     this.shared.world.note(`kill ${how}`, Number(this.id & 0xffffn));
     this.end();
     if (how === "power") losePower(this.dir, this.random);
@@ -147,6 +150,7 @@ export class SimMember {
 
   /** This member was told that it is no longer part of the cluster. */
   removed(): void {
+    this.shared.world.tally("told removed");
     this.shared.world.note("removed", Number(this.id & 0xffffn));
     this.end();
     this.state = "removed";

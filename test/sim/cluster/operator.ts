@@ -88,6 +88,7 @@ export class Operator {
   ): Promise<Reply<T>> {
     const options = { world: this.world, random: this.random, timeoutMs: 15_000 };
     const reply = await work(this.random.pick(this.cluster.ports), options);
+    this.world.tally(`${what.split(" ")[0]} ${reply.kind}`);
     this.world.note(`operator ${what} ${reply.kind}`);
     if (reply.kind === "error") this.world.note(reply.error.message);
     return reply;

@@ -63,7 +63,8 @@ export function pathsUnder(dir: string): string[] {
   return [...files.keys()].filter((path) => path.startsWith(`${dir}/`));
 }
 
-class FsError extends Error {
+/** An error as the file system or SQLite would give it. */
+export class FsError extends Error {
   readonly code: string;
   constructor(code: string, path: string) {
     super(`${code}: ${path}`);

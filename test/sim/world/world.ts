@@ -30,6 +30,7 @@ export class World {
   eventCount = 0;
   /** Folds what happened; two runs of one seed must agree. */
   traceHash = 0;
+  readonly tallies = new Map<string, number>();
   /** Called with each line of the trace, if somebody wants it. */
   onTrace: ((line: string) => void) | undefined;
   /** Called after every event, promises of it not yet settled. */
@@ -68,6 +69,11 @@ export class World {
 
   get failed(): boolean {
     return this.failure !== undefined;
+  }
+
+  /** Counts what a run went through, so that one can see that it went through anything. */
+  tally(what: string): void {
+    this.tallies.set(what, (this.tallies.get(what) ?? 0) + 1);
   }
 
   /** Adds a fact to the trace and its hash. */
