@@ -3,7 +3,8 @@
  * port, with a weather of its own for each direction of each pair. Nothing is lost from a connection, as with TCP: what is
  * blocked waits, and flows on when the block is lifted. Who dialled is found out through /proc, so this needs Linux.
  */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 
 /** What happens to bytes on their way from one end to the other. */
@@ -29,6 +30,8 @@ export class Links {
   readonly #weather = new Map<string, Weather>();
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Connection>();
+  readonly #inodes = new SocketInodes();
+  #disposed = false;
 
   /** `dialers` tells which member has which process id at the time of asking. */
   constructor(dialers: Dialers) {
@@ -44,7 +47,7 @@ export class Links {
   /** Puts a proxy in front of a member's client port ("host:port"); gives the "host:port" for clients. */
   async inFrontOfClients(endpoint: string, name: string): Promise<string> {
     const port = Number(endpoint.split(":").at(-1));
-    return `127.0.0.1:${await this.#serve(port, name, () => clients)}`;
+    return `127.0.0.1:${await this.#serve(port, name, () => Promise.resolve(clients))}`;
   }
 
   /** Changes the weather from one end to the other, in this direction only. */
@@ -73,6 +76,7 @@ export class Links {
   }
 
   async dispose(): Promise<void> {
+    this.#disposed = true;
     for (const connection of this.#connections) connection.destroy();
     await Promise.all(this.#servers.map((server) => new Promise((resolve) => server.close(resolve))));
   }
@@ -81,15 +85,10 @@ export class Links {
     return this.#weather.get(wayOf(from, to)) ?? fair;
   }
 
-  async #serve(targetPort: number, name: string, dialler: (socket: Socket) => string | undefined): Promise<number> {
+  async #serve(targetPort: number, name: string, dialler: Dialler): Promise<number> {
     const server = createServer({ allowHalfOpen: true }, (socket) => {
       socket.on("error", () => undefined);
-      const from = dialler(socket);
-      // Dead before we could look.
-      if (from === undefined) return void socket.destroy();
-      const connection = new Connection({ from, to: name, socket, targetPort }, (a, b) => this.#at(a, b));
-      this.#connections.add(connection);
-      void connection.closed.then(() => this.#connections.delete(connection));
+      void dialler(socket).then((from) => this.#join({ from, to: name, socket, targetPort }));
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     this.#servers.push(server);
@@ -98,25 +97,52 @@ export class Links {
     return address.port;
   }
 
-  #whoDialled(socket: Socket): string | undefined {
-    const inode = inodeOf(socket.remotePort ?? 0, socket.localPort ?? 0);
+  #join({ from, ...ends }: Omit<Ends, "from"> & { readonly from: string | undefined }): void {
+    // Dead before we could look, or none of ours.
+    if (from === undefined || this.#disposed) return void ends.socket.destroy();
+    const connection = new Connection({ from, ...ends }, (a, b) => this.#at(a, b));
+    this.#connections.add(connection);
+    void connection.closed.then(() => this.#connections.delete(connection));
+  }
+
+  async #whoDialled(socket: Socket): Promise<string | undefined> {
+    const inode = await this.#inodes.of(socket.remotePort ?? 0, socket.localPort ?? 0);
     if (inode === undefined) return undefined;
     for (const [pid, name] of this.#dialers()) if (holds(pid, `socket:[${inode}]`)) return name;
     return undefined;
   }
 }
 
+/** Tells who is at the other end of a socket. */
+type Dialler = (socket: Socket) => Promise<string | undefined>;
+
 function wayOf(from: string, to: string): string {
   return `${from}>${to}`;
 }
 
-/** The inode of the socket with this local and this remote port, on 127.0.0.1. */
-function inodeOf(localPort: number, remotePort: number): string | undefined {
-  const wanted = `0100007F:${hex(localPort)} 0100007F:${hex(remotePort)}`;
-  const line = readFileSync("/proc/net/tcp", "utf8")
-    .split("\n")
-    .find((candidate) => candidate.includes(wanted));
-  return line?.trim().split(/\s+/)[9];
+/** Looks up sockets in the kernel's table, which costs milliseconds to read: all who ask meanwhile share the next reading. */
+class SocketInodes {
+  #next: Promise<ReadonlyMap<string, string>> | undefined;
+  #current: Promise<unknown> = Promise.resolve();
+
+  /** The inode of the socket with this local and this remote port, on 127.0.0.1. */
+  async of(localPort: number, remotePort: number): Promise<string | undefined> {
+    this.#next ??= this.#readNext();
+    return (await this.#next).get(`0100007F:${hex(localPort)} 0100007F:${hex(remotePort)}`);
+  }
+
+  async #readNext(): Promise<ReadonlyMap<string, string>> {
+    await this.#current;
+    // Whoever asks from here on may have come too late for this reading.
+    this.#next = undefined;
+    const reading = readFile("/proc/net/tcp", "utf8");
+    this.#current = reading.catch(() => undefined);
+    const rows = (await reading)
+      .split("\n")
+      .slice(1)
+      .map((line) => line.trim().split(/\s+/));
+    return new Map(rows.map((columns) => [`${columns[1]} ${columns[2]}`, columns[9] ?? ""]));
+  }
 }
 
 /** As the kernel prints it. */
