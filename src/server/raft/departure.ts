@@ -2,6 +2,7 @@
  * Members that were removed, the leader itself among them, are let go when a majority of those who stay knows it for sure.
  * Before that, a crash could leave nobody who knows, and the old configuration might need the vote of one who is gone.
  */
+import { sendHeartbeats } from "./heartbeat.js";
 import { majority } from "./quorum.js";
 import { nextAppend } from "./replication.js";
 import { becomeFollower } from "./roles.js";
@@ -13,11 +14,19 @@ import type { MemberId } from "./types.js";
 export function flushDeparture(state: RaftState): void {
   const { departure, membership } = state;
   if (departure === undefined) return;
+  if (someoneMayHear(state, departure)) sendHeartbeats(state);
   const informed = membership.voters.filter((voter) => isInformed(state, departure, voter));
   if (informed.length < majority(membership.voters.length)) return;
   tellParting(state);
   if (state.isVoter) state.departure = undefined;
   else leave(state, departure, informed);
+}
+
+/** A peer has the removal by now and no heartbeat has told it yet to commit it: clients shall not wait for the next one. */
+function someoneMayHear({ peers }: RaftState, departure: Departure): boolean {
+  for (const { match, toldRound } of peers.values())
+    if (toldRound === undefined && match >= departure.index) return true;
+  return false;
 }
 
 /** A peer echoed a heartbeat that told it to commit the removal, after it had written that down; or our own disk knows. */

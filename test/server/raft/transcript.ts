@@ -3,9 +3,9 @@
  * comments, everything else is what the members did, and is written anew by the replay. A command that ends in "quiet"
  * does its work without a word.
  */
-import type { Entry, MemberId, RaftConfig } from "../../../src/server/raft/types.js";
+import type { Entry, MemberId, MembershipChange, RaftConfig } from "../../../src/server/raft/types.js";
 import { TestCluster } from "./cluster.js";
-import { describeEffects, describeEntries, describeMember, describeMessage } from "./describe.js";
+import { describeEffects, describeEntries, describeMember, describeMembership, describeMessage } from "./describe.js";
 import { bytes, config, entry } from "./support.js";
 
 /** The same text with the members' answers as they are now. */
@@ -26,6 +26,7 @@ class Player {
   #lines: string[] = [];
   #requestId = 0;
   readonly #frozenDisks = new Set<MemberId>();
+  #changes: Parameters<typeof config>[1] = {};
 
   run(command: string): string[] {
     this.#lines = [];
@@ -43,10 +44,13 @@ class Player {
   }
 
   readonly #actions: Record<string, (words: readonly string[]) => void> = {
-    // cluster 1 2 3 [learner=4] [preVote=off] [inflight=2] [appends=2]: members that are not started yet
+    // cluster 1 2 3 [learner=4] [preVote=off] [inflight=2] [appends=2] [founded]: members that are not started yet; founded
+    // ones have the founding as entry 1, compacted away
     cluster: (words) => this.#create(words),
     // log 1 1 1 2: the terms of the entries that are on a disk before the start; commit=2 and term=3 as options
     log: (words) => this.#fillDisk(words),
+    // join 4: a member that knows nobody, not started yet
+    join: (words) => each(words, (id) => void this.#here.join(config(id, this.#changes))),
     start: (words) => each(words, (id) => this.#start(id)),
     // crash 1: power loss, nothing that is under way reaches the disk
     crash: (words) => each(words, (id) => this.#here.member(id).crash({ writes: 0, applied: 0 })),
@@ -56,6 +60,11 @@ class Player {
     campaign: (words) => each(words, (id) => this.#here.step(id, { kind: "campaign" })),
     // propose 1 a b c: one turn
     propose: ([id, ...values]) => this.#propose(BigInt(id ?? ""), values),
+    // change 1 addLearner 4
+    change: ([id, op, member]) => this.#change(BigInt(id ?? ""), op as MembershipChange["op"], BigInt(member ?? "")),
+    transfer: ([id, to]) => this.#here.step(BigInt(id ?? ""), { kind: "transfer", to: BigInt(to ?? "") }),
+    // snapshot 1>3 [newest|lost|late]: the oldest or newest snapshot on this way arrives, or is lost, or only taken for lost
+    snapshot: ([link, fate]) => this.#snapshot(link ?? "", fate),
     read: ([id, count = "1"]) => {
       for (let left = Number(count); left > 0; left -= 1) {
         this.#here.stepOnly(BigInt(id ?? ""), { kind: "read", requestId: this.#nextId() });
@@ -84,6 +93,13 @@ class Player {
     heal: () => this.#here.cuts.clear(),
     freeze: (words) => each(words, (id) => this.#frozenDisks.add(id)),
     thaw: (words) => each(words, (id) => this.#frozenDisks.delete(id)),
+    // members: who each of them takes for the members; and whether it may go
+    members: () => {
+      for (const { id, core } of this.#here.running) {
+        const farewell = core?.removed === true ? ", may go" : "";
+        this.#lines.push(`${id} knows ${core === undefined ? "" : describeMembership(core.membership)}${farewell}`);
+      }
+    },
     // settle: everything but time runs until nothing moves
     settle: () => this.#here.settle({ frozenDisks: this.#frozenDisks }),
     status: () => this.#lines.push(...[...this.#here.members.values()].map(describeMember)),
@@ -95,17 +111,34 @@ class Player {
     const learners = options(words, "learner").map(BigInt);
     const [inflight] = options(words, "inflight");
     const [appends] = options(words, "appends");
-    const changes: Parameters<typeof config>[1] = {
+    this.#changes = {
       preVote: options(words, "preVote")[0] !== "off",
       limits: {
         ...(inflight === undefined ? {} : { inflightMessagesMax: Number(inflight) }),
         ...(appends === undefined ? {} : { appendsInflightMax: Number(appends) }),
       },
     };
-    const configs: RaftConfig[] = [...ids, ...learners].map((id) => config(id, changes));
+    const configs: RaftConfig[] = [...ids, ...learners].map((id) => config(id, this.#changes));
     this.#cluster = new TestCluster(configs, { voters: ids, learners }, [
       { onEffects: (member, effects) => void this.#lines.push(...describeEffects(member, effects)) },
     ]);
+    if (words.includes("founded")) for (const member of this.#cluster.members.values()) member.found();
+  }
+
+  #change(id: MemberId, op: MembershipChange["op"], member: MemberId): void {
+    const data = bytes(`${op} ${member}`);
+    this.#here.step(id, { kind: "proposeChange", requestId: this.#nextId(), change: { op, member }, data });
+  }
+
+  #snapshot(link: string, fate: string | undefined): void {
+    const { snapshots } = this.#here;
+    const isMeant = ({ from, to }: (typeof snapshots)[number]): boolean => `${from}>${to}` === link;
+    const position = fate === "newest" ? snapshots.findLastIndex(isMeant) : snapshots.findIndex(isMeant);
+    const [snapshot] = position < 0 ? [] : snapshots.splice(position, 1);
+    this.#expect(snapshot !== undefined, "no such snapshot");
+    if (snapshot === undefined) return;
+    this.#here.deliverSnapshot(snapshot, fate === "lost" || fate === "late" ? "lost" : "arrives");
+    if (fate === "late") snapshots.push(snapshot);
   }
 
   #fillDisk([id, ...words]: readonly string[]): void {
