@@ -390,6 +390,16 @@ describe("threads", () => {
     expect(order).toEqual(["applied", "exported"]);
   });
 
+  it("keep no entry of the start once the core writes its own", async () => {
+    const first = await start({ mode: "threaded" });
+    await append(first, batch(puts(2, 20)));
+    await end(first);
+    const second = await start({ mode: "threaded" });
+    expect(second.initial.entries).toHaveLength(20);
+    await append(second, batch(puts(22, 1)));
+    expect(second.initial.entries).toHaveLength(0);
+  });
+
   it("that cannot even be started are a reason not to open", async () => {
     const refused = start({ mode: "threaded", entries: new URL("./nowhere/", compiledThreads) });
     await expect(refused).rejects.toThrow("-thread.js");

@@ -3,7 +3,6 @@ import { openStateReader } from "../../state/open-reader.js";
 import type { LogStoreOptions } from "../../storage/log-store.js";
 import type { InitialState } from "../../storage/types.js";
 import type { LogRunner, StateRunner, WorkObserver } from "../workers.js";
-import type { PackedInitial } from "./log-thread.js";
 import { unpackOwnEntries } from "./packing.js";
 import type { SpawnedThreads } from "./spawn.js";
 import type { StateThreadOptions } from "./state-thread.js";
@@ -21,6 +20,7 @@ export interface ThreadsOptions {
 
 /** A member's data directory, opened. Whoever has it closes the log first and then the state. */
 export interface Durable {
+  /** Threads let go of its entries with the first append: that comes from a core which has taken them over. */
   readonly initial: InitialState;
   readonly log: LogRunner;
   readonly state: StateRunner;
@@ -35,20 +35,23 @@ export function openThreads(threads: SpawnedThreads, options: ThreadsOptions): P
     threads.fate.tell((error) => threads.close(() => reject(error)));
     const { dir, bootstrap, unsafeNoFsync } = options.log;
     threads.log.ask("open", { dir, bootstrap, unsafeNoFsync }, (packed) => {
-      const initial = unpackInitial(packed);
-      openState(threads, options, initial, (durable) => {
+      const { entries: packedEntries, ...others } = packed;
+      const entries = unpackOwnEntries(packedEntries);
+      const initial = { ...others, entries };
+      openState(threads, options, initial, (state) => {
         threads.fate.tell(options.onFatal);
-        resolve(durable);
+        const log = threadedLog(threads.log, options.observer, () => entries.splice(0));
+        resolve({ initial, log, state });
       });
     });
   });
 }
 
 function openState(
-  { log, state, helper, fate }: SpawnedThreads,
+  { state, helper, fate }: SpawnedThreads,
   options: ThreadsOptions,
   initial: InitialState,
-  done: (durable: Durable) => void,
+  done: (state: StateRunner) => void,
 ): void {
   const { observer } = options;
   const stateOptions = options.state(initial);
@@ -56,11 +59,6 @@ function openState(
   const caller = { origin: initial.identity.memberId, boot: initial.bootCount };
   state.ask("open", { options: stateOptions, caller }, () => {
     const reader = openStateReader({ dir, file, onFailure: (failure) => fate.fail(failure) });
-    const runner = new ThreadedState({ state, helper, reader, dir, file, observer });
-    done({ initial, log: threadedLog(log, observer), state: runner });
+    done(new ThreadedState({ state, helper, reader, dir, file, observer }));
   });
-}
-
-function unpackInitial({ entries, ...others }: PackedInitial): InitialState {
-  return { ...others, entries: unpackOwnEntries(entries) };
 }

@@ -52,7 +52,7 @@ export function unpackEntries(packed: ArrayBuffer): readonly Entry[] {
 }
 
 /** What was packed, each entry in memory of its own, so that one that is dropped lets go of it. */
-export function unpackOwnEntries(packed: ArrayBuffer): readonly Entry[] {
+export function unpackOwnEntries(packed: ArrayBuffer): Entry[] {
   return unpackEntries(packed).map((entry) => ({ ...entry, data: entry.data.slice() }));
 }
 

@@ -5,9 +5,17 @@ import type { ThreadLink } from "./link.js";
 import type { LogWork } from "./log-thread.js";
 import { packEntries } from "./packing.js";
 
-export function threadedLog(link: ThreadLink<LogWork>, observer: WorkObserver | undefined): LogRunner {
+/** `onFirst` is called at the first append. */
+export function threadedLog(
+  link: ThreadLink<LogWork>,
+  observer: WorkObserver | undefined,
+  onFirst: () => void,
+): LogRunner {
+  let first = true;
   return {
     append: (batch, done) => {
+      if (first) onFirst();
+      first = false;
       const { hardState, truncateFrom, compact, install } = batch;
       const entries = packEntries(batch.entries);
       const answered = ({ durationMs }: { readonly durationMs: number }): void => {
