@@ -19,13 +19,14 @@ export interface ClusterVersionOptions {
 
 const reviewIntervalMs = 4000;
 /** As long as there is no version, a new cluster waits for it. */
-const firstReviewIntervalMs = 50;
+const firstReviewIntervalMs = 10;
 const askTimeoutMs = 1000;
 
 export class ClusterVersion {
   private readonly options: ClusterVersionOptions;
   private readonly ended = new AbortController();
   private shown: string | undefined;
+  private readonly waiting: (() => void)[] = [];
   private cancel: () => void = () => undefined;
 
   constructor(options: ClusterVersionOptions) {
@@ -38,6 +39,15 @@ export class ClusterVersion {
       if (this.ended.signal.aborted) return;
       const decided = this.options.replica.state.clusterVersion() !== undefined;
       this.cancel = this.options.clock.after(decided ? reviewIntervalMs : firstReviewIntervalMs, () => this.start());
+    });
+  }
+
+  /** Resolves when the cluster has a version, or after `timeoutMs`: it is no reason not to serve. */
+  known(timeoutMs: number): Promise<void> {
+    if (this.shown !== undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      const cancel = this.options.clock.after(timeoutMs, resolve);
+      this.waiting.push(cancel, resolve);
     });
   }
 
@@ -87,6 +97,7 @@ export class ClusterVersion {
     if (version === undefined || version === this.shown) return;
     this.shown = version;
     this.options.onVersion(version);
+    for (const done of this.waiting.splice(0)) done();
   }
 }
 

@@ -4,6 +4,7 @@ import type { CountedCall } from "./api/dependencies.js";
 import { quotaBytes } from "./api/quota.js";
 import type { ServerConfig } from "./config/config.js";
 import type { Member } from "./member.js";
+import type { PeerObserver } from "./peer/types.js";
 import type { WorkObserver } from "./replica/workers.js";
 import type { Metrics } from "./runtime/metrics.js";
 import { serverVersion } from "./runtime/version.js";
@@ -23,6 +24,36 @@ export function observeWork(metrics: Metrics): WorkObserver {
     stateApplied: (durationMs) => metrics.diskBackendCommitDurationSeconds.observe(durationMs * secondsPerMs),
     defragmented: (durationMs) => metrics.diskBackendDefragDurationSeconds.observe(durationMs * secondsPerMs),
     exported: (durationMs) => metrics.diskBackendSnapshotDurationSeconds.observe(durationMs * secondsPerMs),
+  };
+}
+
+/** Counts what passes between this member and the others. */
+export function observePeers(metrics: Metrics, memberId: bigint): PeerObserver {
+  const Local = memberId.toString(16);
+  const sent = perMember((To) => metrics.networkPeerSentBytes.labels({ To }));
+  const received = perMember((From) => metrics.networkPeerReceivedBytes.labels({ From }));
+  const failures = perMember((To) => metrics.networkPeerSentFailures.labels({ To }));
+  const roundTrips = perMember((To) => metrics.networkPeerRoundTripTimeSeconds.labels({ To }));
+  return {
+    sent: (to, bytes) => sent(to).inc(bytes),
+    received: (from, bytes) => received(from).inc(bytes),
+    sendFailed: (to) => failures(to).inc(),
+    roundTrip: (to, seconds) => roundTrips(to).observe(seconds),
+    linked: (to, state) => {
+      const link = { Local, Remote: to.toString(16) };
+      metrics.networkActivePeers.labels(link).set(flag(state === "up"));
+      if (state === "down") metrics.networkDisconnectedPeers.labels(link).inc();
+    },
+  };
+}
+
+/** An instrument for each member: made when it is first needed, found without any text ever after. */
+function perMember<Instrument>(create: (id: string) => Instrument): (id: bigint) => Instrument {
+  const known = new Map<bigint, Instrument>();
+  return (id) => {
+    const instrument = known.get(id) ?? create(id.toString(16));
+    known.set(id, instrument);
+    return instrument;
   };
 }
 

@@ -15,7 +15,7 @@ import {
   prepareDurable,
 } from "./durable.js";
 import { type FirstElectionOptions, hurryFirstElection } from "./first-election.js";
-import { countApplied, observeWork } from "./member-metrics.js";
+import { countApplied, observePeers, observeWork } from "./member-metrics.js";
 import { askStranger } from "./peer/ask.js";
 import { startPeers } from "./peer/peers.js";
 import type { PeerRoom } from "./peer/types.js";
@@ -134,7 +134,7 @@ function durableOptions(
   return { dir, bootstrap, unsafeNoFsync, clock: systemClock, observer: observeWork(metrics), onFatal };
 }
 
-function listenForPeers({ config, logger }: MemberOptions, { initial, state }: Durable): Promise<PeerRoom> {
+function listenForPeers({ config, logger, metrics }: MemberOptions, { initial, state }: Durable): Promise<PeerRoom> {
   return startPeers({
     ...initial.identity,
     listenUrls: config.listenPeerUrls,
@@ -143,6 +143,7 @@ function listenForPeers({ config, logger }: MemberOptions, { initial, state }: D
     logger,
     electionMs: config.electionTimeoutMs,
     isRemoved: (id) => state.reader.isRemoved(id),
+    observer: observePeers(metrics, initial.identity.memberId),
   });
 }
 

@@ -44,7 +44,7 @@ export function startServer(options: StartOptions): Promise<RunningServer> {
 
 /** The same, with a choice of where durable work runs. */
 export async function startServerWith(options: StartOptions, durable: DurableMode): Promise<RunningServer> {
-  const { signal = new AbortController().signal } = options;
+  const { config, logger, signal = new AbortController().signal } = options;
   const metrics = createMetrics();
   const member = await openMember({ ...options, metrics, durable });
   try {
@@ -54,7 +54,10 @@ export async function startServerWith(options: StartOptions, durable: DurableMod
     try {
       member.start();
       version.start();
-      await serveWhenKnown({ ...options, signal }, member, door);
+      await publishMember({ ...options, signal }, member, door);
+      await version.known(config.electionTimeoutMs);
+      door.serve();
+      logger.info("ready to serve client requests", { urls: door.clientUrls });
       return running(member, door, version);
     } catch (error) {
       version.stop();
@@ -74,8 +77,8 @@ function openDoor(options: StartOptions, member: Member, metrics: Metrics): Prom
   return openFrontDoor({ ...options, member, services, metrics });
 }
 
-/** Clients that come earlier wait in the queue of the port (spec/server.md 13.4). */
-async function serveWhenKnown(
+/** Until the cluster knows this member, clients that come wait in the queue of the port (spec/server.md 13.4). */
+async function publishMember(
   { config, logger, signal }: StartOptions & { readonly signal: AbortSignal },
   { replica, removed, clock }: Member,
   door: FrontDoor,
@@ -90,8 +93,6 @@ async function serveWhenKnown(
     clientUrls: door.advertised(config.advertiseClientUrls),
     signal: AbortSignal.any([signal, stopping.signal]),
   });
-  door.serve();
-  logger.info("ready to serve client requests", { urls: door.clientUrls });
 }
 
 function clusterVersionOf({ logger }: StartOptions, member: Member, metrics: Metrics): ClusterVersion {

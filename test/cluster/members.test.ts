@@ -66,6 +66,18 @@ onOurCluster("A cluster that is reshaped", ({ program, flags }) => {
     }
   });
 
+  it("counts what passes between its members", async () => {
+    const text = await (await fetch(`http://${cluster.member(1).endpoint}/metrics`)).text();
+    const values = (name: string): number[] =>
+      [...text.matchAll(new RegExp(`^${name}{[^}]*} (.*)$`, "gm"))].map(([, value]) => Number(value));
+    expect(values("etcd_network_active_peers")).toEqual([1, 1]);
+    for (const name of ["sent_bytes_total", "received_bytes_total", "round_trip_time_seconds_count"]) {
+      const counts = values(`etcd_network_peer_${name}`);
+      expect([counts.length, counts.every((count) => count > 0)]).toEqual([2, true]);
+    }
+    expect(text).toMatch(/^etcd_cluster_version\{cluster_version="3.7"\} 1$/m);
+  });
+
   it("takes a learner, one at a time", async () => {
     newcomer = await cluster.prepare("m4");
     const said = await etcdctlUntilWell(

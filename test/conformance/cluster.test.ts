@@ -1,4 +1,4 @@
-/** Conformance: the Cluster service of a cluster of one. */
+/** Conformance: the Cluster service of a cluster of one. What takes several members is in test/cluster. */
 
 import { createHash } from "node:crypto";
 import { expect } from "vitest";
@@ -83,6 +83,36 @@ conformance("Member add", (test) => {
     await t.rejects(t.client.memberAdd({ peerURLs, isLearner: true }), status.PeerURLExist);
     expect((await t.client.memberList()).members).toHaveLength(1);
   });
+});
+
+conformance("Member add to a cluster of one", (test) => {
+  const [second, third] = ["http://127.0.0.1:11", "http://127.0.0.1:12"];
+
+  test(
+    "takes a second member, and no third before that has started, with code UNKNOWN",
+    async (t) => {
+      const { member, members, header } = await t.client.memberAdd({ peerURLs: [second] });
+      expect(member).toMatchObject({ name: "", peerURLs: [second], clientURLs: [], isLearner: false });
+      expect(members.map(({ peerURLs }) => peerURLs[0])).toContain(second);
+      expect(headerOf({ header }).revision).toBe(0n);
+      await t.rejects(t.client.memberAdd({ peerURLs: [third] }), status.MemberNotEnoughStarted);
+    },
+    { fresh: true },
+  );
+
+  test(
+    "takes a learner, and no second one, and promotes none that has not come",
+    async (t) => {
+      const { member } = await t.client.memberAdd({ peerURLs: [second], isLearner: true });
+      await t.rejects(t.client.memberAdd({ peerURLs: [third], isLearner: true }), status.TooManyLearners);
+      await t.rejects(t.client.memberPromote({ ID: member?.ID ?? 0n }), status.LearnerNotReady);
+      await t.rejects(t.client.moveLeader({ targetID: member?.ID ?? 0n }), status.BadLeaderTransferee);
+      const { members } = await t.client.memberRemove({ ID: member?.ID ?? 0n });
+      expect(members).toHaveLength(1);
+      await t.rejects(t.client.memberRemove({ ID: member?.ID ?? 0n }), status.MemberNotFound);
+    },
+    { fresh: true },
+  );
 });
 
 conformance("Member remove, update and promote", (test) => {

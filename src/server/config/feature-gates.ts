@@ -1,4 +1,4 @@
-/** The names that `--feature-gates` takes. None of them changes anything yet. Source: spec/server.md 13.2. */
+/** The names that `--feature-gates` takes, and which of them change something here. Source: spec/server.md 13.2. */
 
 import { BadValue } from "./bad-value.js";
 import type { Flag } from "./flag.js";
@@ -18,6 +18,14 @@ const gates: ReadonlyMap<string, string | undefined> = new Map([
   ["TxnModeWriteWithSharedBuffer", "experimental-txn-mode-write-with-shared-buffer"],
 ]);
 
+/** Gates that are obeyed. What is left of a lease is always kept on disk here, which is what the second asks for. */
+const obeyed: ReadonlySet<string> = new Set(["LeaseCheckpoint", "LeaseCheckpointPersist"]);
+
+/** Gates among these that change nothing yet. */
+export function gatesWithoutEffect(given: FeatureGates): readonly string[] {
+  return [...given.keys()].filter((gate) => !obeyed.has(gate));
+}
+
 /** The gate that a switch of etcd 3.5 stands for. */
 export function gateOfExperimentalSwitch(name: string): string | undefined {
   return [...gates].find(([, oldName]) => oldName === name)?.[0];
@@ -25,7 +33,7 @@ export function gateOfExperimentalSwitch(name: string): string | undefined {
 
 /** `Gate=true,Gate=false`; only gates that were named are kept. */
 export function featureGates(meaning: string): Flag<FeatureGates> {
-  return { argument: "gates", defaultText: "", effect: "later", meaning, parse: parseGates, fromFile: gatesOfFile };
+  return { argument: "gates", defaultText: "", effect: "now", meaning, parse: parseGates, fromFile: gatesOfFile };
 }
 
 function gatesOfFile(value: unknown): FeatureGates {

@@ -25,9 +25,9 @@ export function helpText(): string {
 
 const usage = `Usage: litecd [flags]
 
-Starts a member that speaks etcd's API, or with --dev 3 a whole cluster for development. Each flag can
-also be set in the environment (--data-dir as ETCD_DATA_DIR) or, all of them together, in a file named by
---config-file.
+Starts a member that speaks etcd's API, or with --dev 3 a whole cluster for development. Each flag
+can also be set in the environment (--data-dir as ETCD_DATA_DIR) or, all of them together, in a file
+named by --config-file.
 `;
 
 function describeFlag([name, flag]: readonly [string, Flag<unknown>]): string {

@@ -2,6 +2,7 @@
 
 import { createRequire } from "node:module";
 import type { ConfigWarning } from "./config.js";
+import { gatesWithoutEffect } from "./feature-gates.js";
 import type { Flag } from "./flag.js";
 import { flags, ignoredFlags } from "./flag-table.js";
 import { ConfigError, isSwitch, naming, type Settings, type Target, targetOf } from "./settings.js";
@@ -161,6 +162,13 @@ function mapping(value: unknown, what: string): Readonly<Record<string, unknown>
 
 /** Whether a flag that was set changes nothing; said once in the log. */
 export function warningsOfEffect(settings: Settings): readonly ConfigWarning[] {
+  const gates = gatesWithoutEffect(settings.values()["feature-gates"]).map((gate) => {
+    return { message: "this feature gate has no effect in this version yet", fields: { gate } };
+  });
+  return [...gates, ...flagsWithoutEffect(settings)];
+}
+
+function flagsWithoutEffect(settings: Settings): readonly ConfigWarning[] {
   return [...settings.spelled()].flatMap(([flag, spelling]): ConfigWarning[] => {
     switch (flags[flag].effect) {
       case "now":

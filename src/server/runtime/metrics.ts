@@ -199,6 +199,28 @@ const definitions = {
     "etcd_network_client_grpc_received_bytes_total",
     "Bytes of messages received from gRPC clients.",
   ),
+  networkPeerSentBytes: counters("etcd_network_peer_sent_bytes_total", ["To"], "Bytes sent to a member."),
+  networkPeerReceivedBytes: counters(
+    "etcd_network_peer_received_bytes_total",
+    ["From"],
+    "Bytes that came from a member.",
+  ),
+  networkPeerSentFailures: counters(
+    "etcd_network_peer_sent_failures_total",
+    ["To"],
+    "Messages and snapshots to a member that were dropped.",
+  ),
+  networkPeerRoundTripTimeSeconds: histograms("etcd_network_peer_round_trip_time_seconds", {
+    labels: ["To"],
+    bounds: exponentialBounds(0.0001, 2, 16),
+    help: "Time from a ping of a member to its answer.",
+  }),
+  networkActivePeers: gauges("etcd_network_active_peers", ["Local", "Remote"], "1 while the links to a member stand."),
+  networkDisconnectedPeers: counters(
+    "etcd_network_disconnected_peers_total",
+    ["Local", "Remote"],
+    "Times that the links to a member broke.",
+  ),
   networkServerStreamFailures: counters(
     "etcd_network_server_stream_failures_total",
     ["Type", "API"],

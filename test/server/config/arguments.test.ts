@@ -75,7 +75,7 @@ describe("a command line", () => {
     expect(configOf("--experimental-watch-progress-notify-interval=1s").watchProgressNotifyIntervalMs).toBe(1000);
     expect(configOf("--experimental-snapshot-catchup-entries 7").snapshotCatchUpEntries).toBe(7);
     expect(warningsOf("--experimental-initial-corrupt-check")).toEqual([
-      "this flag has no effect in this version yet: --experimental-initial-corrupt-check",
+      "this feature gate has no effect in this version yet: InitialCorruptCheck",
     ]);
   });
 
@@ -97,6 +97,9 @@ describe("a command line", () => {
     expect(warningsOf("--max-wals=3 --wal-dir=w --max-wals=4")).toEqual([
       "this flag has no meaning here and is ignored: --max-wals",
       "this flag has no effect in this version yet: --wal-dir",
+    ]);
+    expect(warningsOf("--feature-gates=LeaseCheckpoint=true,CompactHashCheck=true")).toEqual([
+      "this feature gate has no effect in this version yet: CompactHashCheck",
     ]);
     expect(warningsOf(`--name a --logger zap --log-level debug ${urls}`)).toEqual([]);
   });
