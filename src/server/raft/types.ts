@@ -166,6 +166,8 @@ export interface Append {
   /**
    * Replace the whole log and the state by this snapshot, whose file is complete and durable: one transaction that moves
    * the pointer. Nothing else is in the write but `hardState` and `sendAfter`; nothing is applied until it is durable.
+   * `durable(id)` also says that the new state is in place, so that the next range to apply follows the snapshot. A range
+   * of the old state that is under way may be reported before or after that.
    */
   readonly install: SnapshotMeta | undefined;
   /** Leave only after the write is durable. */

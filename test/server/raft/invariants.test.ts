@@ -4,8 +4,8 @@ import { InvariantError } from "../../../src/server/invariant.js";
 import { RaftCore } from "../../../src/server/raft/core.js";
 import { checkPeers, StepCheck } from "../../../src/server/raft/invariants.js";
 import { RaftState } from "../../../src/server/raft/state.js";
-import type { RestoredState } from "../../../src/server/raft/types.js";
-import { bytes, config, from, leading, restored, terms, threeMembers, ticks } from "./support.js";
+import type { Membership, RestoredState } from "../../../src/server/raft/types.js";
+import { bytes, config, from, leading, proposeChange, restored, terms, threeMembers, ticks } from "./support.js";
 
 function caught(work: () => unknown): InvariantError {
   try {
@@ -60,6 +60,16 @@ describe("the dump", () => {
     { kind: "peerUnreachable", peer: 2n } as const,
     { kind: "leaderUnreachable" } as const,
     { kind: "compact", index: 0 } as const,
+    { kind: "transfer", to: 2n } as const,
+    { kind: "snapshotSent", peer: 2n, ok: false } as const,
+    proposeChange("remove", 2n),
+    from(2n, "timeoutNow", { term: 0 }),
+    {
+      kind: "snapshotReceived",
+      from: 2n,
+      term: 0,
+      snapshot: { index: 0, term: 0, membership: { voters: [], learners: [] }, file: "state" },
+    } as const,
   ])("has a line for every kind of event: %s", (event) => {
     const core = threeMembers();
     core.step(event);
@@ -69,12 +79,17 @@ describe("the dump", () => {
   });
 });
 
+function lead(state: RaftState, membership: Membership): void {
+  Object.assign(state, { role: "leader", leader: 1n, vote: 1n, membership });
+}
+
 describe("after every step", () => {
   const voters = [1n, 2n, 3n];
   const spoil: readonly (readonly [string, (state: RaftState) => void])[] = [
     ["a term that goes back", (state) => void (state.term = 1)],
     ["a log of a later term", (state) => state.log.append({ index: 3, term: 9, kind: "noop", data: bytes("") })],
     ["a leader that does not follow itself", (state) => void (state.role = "leader")],
+    ["a leader that was not removed and is no voter", (state) => lead(state, { voters: [2n], learners: [] })],
     ["a follower that leads", (state) => void (state.leader = 1n)],
     ["a candidate with a leader", (state) => Object.assign(state, { role: "preCandidate", leader: 2n })],
     ["a candidate that voted for another", (state) => Object.assign(state, { role: "candidate", vote: 2n })],

@@ -4,7 +4,7 @@ import type { Append, Effects, Entry } from "../../../src/server/raft/types.js";
 import { TestCluster } from "./cluster.js";
 import type { TestMember } from "./member.js";
 import { Oracle } from "./oracle.js";
-import { bytes, config, entry, terms } from "./support.js";
+import { bytes, changeEntry, config, entry, terms } from "./support.js";
 
 const nothing: Effects = {
   send: [],
@@ -124,6 +124,39 @@ describe("the oracle objects to", () => {
     commit(first, 1);
     oracle.onStep(first, tick);
     expect(() => members[2] && oracle.onEffects(members[2], leads)).toThrow("a leader lacks a committed entry");
+  });
+
+  it("a leader that is no voter", () => {
+    const { oracle } = watched([1], [1]);
+    const stranger = oracle.cluster?.join(config(9n));
+    stranger?.start(1);
+    expect(() => stranger && oracle.onEffects(stranger, leads)).toThrow("a leader is no voter");
+  });
+
+  it("a member that uses another configuration than the committed one", () => {
+    const { oracle, members } = watched([1], [1]);
+    const [first, second] = pair(members);
+    oracle.onStep(first, tick);
+    second.disk = { ...second.disk, membership: { voters: [1n, 2n, 3n], learners: [] } };
+    second.start(1);
+    expect(() => oracle.onStep(second, tick)).toThrow("another configuration than the one it has committed");
+  });
+
+  it("two changes on a disk that does not know the first to be committed", () => {
+    const { oracle, members } = watched([1], [1]);
+    const [first] = pair(members);
+    first.disk.entries = [changeEntry(1, 1, "addLearner", 3n), changeEntry(2, 1, "addLearner", 4n)];
+    expect(() => oracle.onWrite(first, writing([]))).toThrow("two uncommitted changes on one disk");
+    first.disk.hardState = { term: 5, vote: undefined, commit: 1 };
+    expect(() => oracle.onWrite(first, writing([]))).not.toThrow();
+  });
+
+  it("a compaction that stores another configuration than the one at its index", () => {
+    const { oracle, members } = watched([1], [1]);
+    const [first] = pair(members);
+    const compact = { to: 1, membership: { voters: [1n], learners: [] } };
+    first.disk = { ...first.disk, membership: compact.membership };
+    expect(() => oracle.onWrite(first, { ...writing([]), compact })).toThrow("a disk holds another configuration");
   });
 
   it("an entry that is applied without being committed, or differs from what others applied, or comes twice", () => {
