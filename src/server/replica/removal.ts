@@ -1,61 +1,61 @@
-/** Notices that this member is no longer part of the cluster, and says so once (spec/server.md 6.1). */
+/**
+ * Notices that this member is no longer part of the cluster, and says so once (spec/server.md 6.1). Not as soon as its removal
+ * is applied: until the others know of it for sure, they may need what this member can tell them.
+ */
 import type { RaftCore } from "../raft/core.js";
-import type { MemberId, Membership } from "../raft/types.js";
+import type { MemberId } from "../raft/types.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/logger.js";
 
-/** Time for the others to hear of it, and for a leader to hand over. */
+/** Time for calls under way to be answered, and for links to carry what was sent last. */
 const graceMs = 1000;
-const leadingMsMax = 5000;
+/** A peer knows, which is not yet a majority: time for the leader to say that it is one. */
+const hearsayMs = 2000;
 
 export interface RemovalOptions {
   readonly memberId: MemberId;
-  readonly core: Pick<RaftCore, "role">;
+  readonly core: Pick<RaftCore, "removed">;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly heartbeatMs: number;
   readonly onRemoved: () => void;
 }
 
 export class Removal {
   private readonly options: RemovalOptions;
-  private noticed = false;
-  private told = false;
+  private stage: "member" | "hearsay" | "certain" | "told" = "member";
   private cancel: (() => void) | undefined;
 
   constructor(options: RemovalOptions) {
     this.options = options;
   }
 
-  /** The committed configuration has changed. One that is empty is that of a member which has not joined yet. */
-  check({ voters, learners }: Membership): void {
-    const { memberId } = this.options;
-    if (this.noticed || voters.length === 0) return;
-    if (voters.includes(memberId) || learners.includes(memberId)) return;
-    this.noticed = true;
-    this.tellAfter(graceMs, this.options.clock.monotonicMs() + leadingMsMax);
+  /** Once a tick. */
+  tick(): void {
+    if (this.stage === "certain" || this.stage === "told" || !this.options.core.removed) return;
+    this.stage = "certain";
+    this.tellAfter(graceMs);
   }
 
-  /** Also what a peer's word leads to: this member may never hear it from the log. */
-  tell(): void {
-    if (this.told) return;
-    this.told = true;
-    this.cancel?.();
-    this.options.logger.warn("this member was removed from the cluster", { "local-member-id": this.options.memberId });
-    this.options.onRemoved();
+  /** A peer says so: this member may never hear it from the log. */
+  heard(): void {
+    if (this.stage !== "member") return;
+    this.stage = "hearsay";
+    this.tellAfter(hearsayMs);
   }
 
   stop(): void {
     this.cancel?.();
-    this.told = true;
+    this.stage = "told";
   }
 
-  /** A leader stays until a majority of the others can go on without it. */
-  private tellAfter(delayMs: number, endMs: number): void {
-    const { clock, core, heartbeatMs } = this.options;
-    this.cancel = clock.after(delayMs, () => {
-      if (core.role === "leader" && clock.monotonicMs() < endMs) this.tellAfter(heartbeatMs, endMs);
-      else this.tell();
+  private tellAfter(delayMs: number): void {
+    this.cancel?.();
+    this.cancel = this.options.clock.after(delayMs, () => {
+      this.stage = "told";
+      this.options.logger.warn("this member was removed from the cluster", {
+        "local-member-id": this.options.memberId,
+      });
+      this.options.onRemoved();
     });
   }
 }

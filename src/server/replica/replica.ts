@@ -61,14 +61,12 @@ export class LocalReplica implements Replica {
   }
 
   /**
-   * Starts ticking; a member that is the only voter stands for election at once instead of waiting out a timeout. One that
-   * was removed before it stopped says so again.
+   * Starts ticking; a member that is the only voter stands for election at once instead of waiting out a timeout.
    */
   start(): void {
     const { core, identity } = this.options;
     this.parts.links.update();
     this.scheduleTick();
-    this.parts.removal.check(core.membership);
     const { voters } = core.membership;
     if (voters.length === 1 && voters[0] === identity.memberId) this.turn.step({ kind: "campaign" });
   }
@@ -99,6 +97,14 @@ export class LocalReplica implements Replica {
       committedIndex: core.commitIndex,
       appliedIndex: core.appliedIndex,
     };
+  }
+
+  /**
+   * Whether this member is to be turned away by the transport: it was removed, and a few seconds have passed in which it
+   * could hear of it.
+   */
+  hasParted(id: bigint): boolean {
+    return this.parts.links.hasParted(id);
   }
 
   hasLeader(): boolean {
@@ -166,7 +172,6 @@ export class LocalReplica implements Replica {
       onTurn: () => this.parts.reads.startRound(options.clock.monotonicMs()),
       onApplied: (batch, changed) => this.applied(batch, changed),
       onRole: (change) => this.roleChanged(change),
-      onMembership: (membership) => this.parts.removal.check(membership),
       onRead: ({ requestId, index }) => {
         this.parts.reads.confirmed(requestId, index);
         this.parts.reads.applied(options.core.appliedIndex);
@@ -186,7 +191,7 @@ export class LocalReplica implements Replica {
       },
       unreachable: (peer) => turn.step({ kind: "peerUnreachable", peer }),
       refused: (id) => parts.peerDown.refused(id),
-      removed: () => parts.removal.tell(),
+      removed: () => parts.removal.heard(),
       receiveSnapshot: (head) => parts.receiver.receive(head),
       answer: (from, question) => parts.questions.answer(from, question),
     };
@@ -276,7 +281,7 @@ export class LocalReplica implements Replica {
   private tick(): void {
     if (this.closed) return;
     const { clock, core } = this.options;
-    const { leases, reads, proposals, autoCompactor, divergence, sender } = this.parts;
+    const { leases, reads, proposals, autoCompactor, divergence, sender, removal, links } = this.parts;
     const nowMs = clock.monotonicMs();
     leases.tick();
     this.turn.step({ kind: "tick" });
@@ -290,6 +295,8 @@ export class LocalReplica implements Replica {
     autoCompactor.tick(nowMs);
     if (leases.primary) divergence.tick(nowMs);
     sender.tick(nowMs);
+    removal.tick();
+    links.tick(nowMs);
     this.options.state.checkpoint();
   }
 

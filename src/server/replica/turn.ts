@@ -18,7 +18,6 @@ export interface TurnOptions {
   /** After each applied batch; `changed` if it held a change of the membership. */
   readonly onApplied: (batch: readonly Applied[], changed: boolean) => void;
   readonly onRole: (change: RoleChange) => void;
-  readonly onMembership: (membership: NonNullable<Effects["membership"]>) => void;
   readonly onRead: (read: Effects["reads"][number]) => void;
   readonly onRejected: (rejected: Effects["rejected"][number]) => void;
   readonly onNeedSnapshot: (peers: readonly MemberId[]) => void;
@@ -94,7 +93,6 @@ export class Turn {
 
   private perform(effects: Effects): void {
     if (effects.role !== undefined) this.options.onRole(effects.role);
-    if (effects.membership !== undefined) this.options.onMembership(effects.membership);
     if (effects.send.length > 0) this.options.send(effects.send);
     if (effects.append !== undefined) this.append(effects.append);
     if (effects.apply !== undefined) this.apply(effects.apply);

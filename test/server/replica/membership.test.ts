@@ -148,9 +148,39 @@ describe("removing a member", () => {
     await world.put(leader.id, "a");
     const again = world.settle(leader.replica.members.remove(victim.id, patient()));
     await expect(again).rejects.toMatchObject(status.MemberNotFound);
-    // Whether it heard it from the log or not: its transport is told.
+    await world.until(() => victim.removed, "it knows that it was removed", 3000);
+  });
+
+  it("reaches a member that was cut off by the word of a peer", async () => {
+    const leader = await healthy(3);
+    const victim = await world.follower();
+    world.isolate(victim.id);
+    await world.run(1500);
+    await world.settle(leader.replica.members.remove(victim.id, patient()));
+    expect(leader.replica.hasParted(victim.id)).toBe(false);
+    await world.run(5200);
+    expect(leader.replica.hasParted(victim.id)).toBe(true);
+    expect(leader.linked.map(({ id }) => id)).not.toContain(victim.id);
+    expect(victim.removed).toBe(false);
+    // When it asks for a link, it is told.
     victim.listener.removed();
-    expect(victim.removed).toBe(true);
+    victim.listener.removed();
+    await world.until(() => victim.removed, "it knows that it was removed", 3000);
+  });
+
+  it("of the leader waits until those who stay know of it, however long they are away", async () => {
+    const leader = await healthy(2);
+    const other = await world.follower();
+    world.drops = ({ kind, to }) => kind === "heartbeat" && to === other.id;
+    void leader.replica.members.remove(leader.id, patient());
+    await world.until(() => !leader.core.membership.voters.includes(leader.id), "the removal is committed");
+    world.isolate(other.id);
+    world.drops = () => false;
+    await world.run(20_000);
+    expect(leader.removed).toBe(false);
+    world.heal();
+    await world.until(() => other.core.role === "leader", "the other one leads alone");
+    expect(other.core.membership.voters).toEqual([other.id]);
   });
 
   it("of the leader hands over, and the removed one says so about a second later", async () => {
