@@ -82,7 +82,7 @@ export function assemble(
     network.attach(member.id, {
       process,
       listener: assembled.listener,
-      knowsRemoved: (id) => state.reader.isRemoved(id),
+      knowsRemoved: (id) => assembled.replica.hasParted(id),
     });
     assembled.start();
   };

@@ -56,6 +56,7 @@ export interface Endpoint {
 
 const chunkBytes = 16 * 1024;
 const refusedEveryMs = 250;
+const handshakeEveryMs = 500;
 
 function unavailable(why: string): WireError {
   return new WireError({ code: Code.UNAVAILABLE, message: `simulated network: ${why}` });
@@ -73,6 +74,7 @@ export class Network {
   constructor(world: World, isMember: (id: MemberId) => boolean) {
     this.world = world;
     this.isMember = isMember;
+    this.world.after(handshakeEveryMs, () => this.shakeHands());
     this.random = world.random("network");
   }
 
@@ -238,16 +240,22 @@ export class Network {
       if (target.hostUp) this.tellRefused(from, to);
       return;
     }
-    if (!this.isMember(from.id)) this.tellRemoved(from, target);
     for (const message of messages) this.world.note(message.kind, message.term, Number(to & 0xffffn));
     process.run(() => listener.messages(messages), `peer ${from.id}`);
   }
 
-  /** A member that knows that the sender was removed says so, and takes nothing from it. */
-  private tellRemoved(sender: Endpoint, target: Endpoint): void {
-    target.process?.run(() => {
-      if (target.knowsRemoved(sender.id)) sender.process?.after(1, () => sender.listener?.removed());
-    });
+  /** Links are opened again now and then: a member that was removed is told so, even if it has nothing to say. */
+  private shakeHands(): void {
+    this.world.after(handshakeEveryMs, () => this.shakeHands());
+    for (const stranger of this.endpoints.values()) {
+      if (stranger.process === undefined || this.isMember(stranger.id)) continue;
+      for (const other of this.endpoints.values()) {
+        if (other === stranger || !this.isOpen(stranger.id, other.id)) continue;
+        other.process?.run(() => {
+          if (other.knowsRemoved(stranger.id)) stranger.process?.after(1, () => stranger.listener?.removed());
+        });
+      }
+    }
   }
 
   /** As a reconnecting transport would: not for every message. */
