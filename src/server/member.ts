@@ -74,13 +74,26 @@ export async function openMember(options: MemberOptions): Promise<Member> {
   try {
     const { identity } = opened.durable.initial;
     if (opened.durable.state.reader.isRemoved(identity.memberId)) throw new MemberRemoved("removed from the cluster");
-    peers = await listenForPeers(options, opened.durable);
-    return assemble(options, opened, peers);
+    const gate = gateOf(opened.durable);
+    peers = await listenForPeers(options, opened.durable, gate);
+    const member = assemble(options, opened, peers);
+    gate.isRemoved = (id) => member.replica.hasParted(id);
+    return member;
   } catch (error) {
     await peers?.close();
     await closeDurable(opened.durable);
     throw error;
   }
+}
+
+/** Who is turned away because it was removed. */
+interface Gate {
+  isRemoved: (id: bigint) => boolean;
+}
+
+/** Until the replica is there, the state knows. */
+function gateOf({ state }: Durable): Gate {
+  return { isRemoved: (id) => state.reader.isRemoved(id) };
 }
 
 interface Opened {
@@ -134,7 +147,11 @@ function durableOptions(
   return { dir, bootstrap, unsafeNoFsync, clock: systemClock, observer: observeWork(metrics), onFatal };
 }
 
-function listenForPeers({ config, logger, metrics }: MemberOptions, { initial, state }: Durable): Promise<PeerRoom> {
+function listenForPeers(
+  { config, logger, metrics }: MemberOptions,
+  { initial }: Durable,
+  gate: Gate,
+): Promise<PeerRoom> {
   return startPeers({
     ...initial.identity,
     listenUrls: config.listenPeerUrls,
@@ -142,7 +159,7 @@ function listenForPeers({ config, logger, metrics }: MemberOptions, { initial, s
     random: systemRandom,
     logger,
     electionMs: config.electionTimeoutMs,
-    isRemoved: (id) => state.reader.isRemoved(id),
+    isRemoved: (id) => gate.isRemoved(id),
     observer: observePeers(metrics, initial.identity.memberId),
   });
 }
