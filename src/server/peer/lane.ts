@@ -45,6 +45,8 @@ export interface LaneEvents {
 }
 
 const backoffMs = { first: 50, max: 1_000 };
+/** So many times longer an attempt may take after failed ones: where processors are scarce, haste would never get there. */
+const patienceMax = 3;
 /** A stream that breaks sooner counts as a failed attempt, or two members could wear each other out. */
 const steadyMs = 100;
 /** Largest frame that is made of several messages. */
@@ -148,7 +150,7 @@ export class Lane {
   private async run(): Promise<void> {
     let failures = 0;
     while (!this.end.signal.aborted) {
-      const stream = await this.dial();
+      const stream = await this.dial(failures);
       const upSinceMs = this.options.clock.monotonicMs();
       if (stream !== undefined) await this.serve(stream);
       const stoodMs = this.options.clock.monotonicMs() - upSinceMs;
@@ -173,8 +175,9 @@ export class Lane {
   }
 
   /** One attempt at each URL, in turn. */
-  private async dial(): Promise<RaftStream | undefined> {
+  private async dial(failures: number): Promise<RaftStream | undefined> {
     const { endpoints, events, clock, connectTimeoutMs } = this.options;
+    const openTimeoutMs = connectTimeoutMs * Math.min(1 + failures, patienceMax);
     const { signal } = this.end;
     let refusedCount = 0;
     let reason = "it has no peer URL";
@@ -186,7 +189,7 @@ export class Lane {
         reason = found === "refused" ? "connection refused" : "no connection";
         continue;
       }
-      const stream = this.open(endpoint);
+      const stream = this.open(endpoint, openTimeoutMs);
       const opened = await stream.opened;
       if (opened === "open") return stream;
       reason = opened.reason;
@@ -198,14 +201,14 @@ export class Lane {
     return undefined;
   }
 
-  private open(endpoint: PeerEndpoint): RaftStream {
-    const { clock, connectTimeoutMs, events, metadata, secureContext } = this.options;
+  private open(endpoint: PeerEndpoint, openTimeoutMs: number): RaftStream {
+    const { clock, events, metadata, secureContext } = this.options;
     return new RaftStream({
       channel: openChannel(endpoint, secureContext),
       endpoint,
       metadata: metadata(),
       clock,
-      openTimeoutMs: connectTimeoutMs,
+      openTimeoutMs,
       signal: this.end.signal,
       onReceipt: ({ pingMs }) => {
         this.unansweredSinceMs = undefined;
