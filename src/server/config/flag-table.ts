@@ -35,8 +35,8 @@ const member = {
   "socket-reuse-port": toggle(false, "later", "Listen with SO_REUSEPORT."),
   "socket-reuse-address": toggle(false, "never", "Listen with SO_REUSEADDR, which is always so here."),
   "enable-grpc-gateway": toggle(true, "later", "Serve the JSON gateway."),
-  "raft-read-timeout": duration("5s", "later", "Longest wait for another member's bytes."),
-  "raft-write-timeout": duration("5s", "later", "Longest wait to send bytes to another member."),
+  "raft-read-timeout": duration("5s", "never", "Longest wait for another member's bytes."),
+  "raft-write-timeout": duration("5s", "never", "Longest wait to send bytes to another member."),
   "feature-gates": featureGates("Features to switch, as Gate=true,Gate=false."),
 } as const;
 
