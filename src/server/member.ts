@@ -166,7 +166,13 @@ function listenForPeers(
 
 function assemble(options: MemberOptions, opened: Opened, peers: PeerRoom): Member {
   const removal = moment();
-  const assembled = assembleMember({ ...worldOf(options, opened), peers, onRemoved: removal.happens });
+  const assembled = assembleMember({
+    ...worldOf(options, opened),
+    peers,
+    // Before the state is let go of: whoever dials is held against it.
+    closePeers: () => peers.close(),
+    onRemoved: removal.happens,
+  });
   const { replica, hub } = assembled;
   peers.attach(assembled.listener);
   let stopHurrying: (() => void) | undefined;
@@ -184,7 +190,6 @@ function assemble(options: MemberOptions, opened: Opened, peers: PeerRoom): Memb
     close: async () => {
       stopHurrying?.();
       await assembled.close({ transfer: true });
-      await peers.close();
     },
   };
 }
