@@ -2,8 +2,6 @@
 
 /** `Status.version` and `/version`. */
 export const serverVersion = "3.7.0";
-/** What the cluster stores as its version when it starts. */
-export const clusterVersionAtStart = "3.7.0";
 /** Format of the stored data, in etcd's terms: `Status.storageVersion` and `SnapshotResponse.version`. */
 export const storageVersion = "3.7.0";
 
