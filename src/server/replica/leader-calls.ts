@@ -7,7 +7,7 @@ import { Code, status, WireError } from "../../../proto/status.js";
 import type { RaftCore } from "../raft/core.js";
 import type { MemberId } from "../raft/types.js";
 import type { Clock } from "../runtime/clock.js";
-import { pause } from "./signals.js";
+import { orAborted, pause } from "./signals.js";
 import type { Peers, WaitOptions } from "./types.js";
 
 const retryAfterMs = 50;
@@ -46,7 +46,7 @@ export class LeaderCalls {
       if (this.closed) throw new WireError(status.Stopped);
       const { leader } = core;
       const failure = leader === undefined ? new WireError(status.NoLeader) : undefined;
-      const outcome = failure ?? (await this.attempt(call, leader));
+      const outcome = failure ?? (await orAborted(this.attempt(call, leader), signal));
       if (!(outcome instanceof WireError)) return outcome.value;
       if (!mayRepeat(outcome)) throw outcome;
       if (clock.monotonicMs() >= deadlineMs) throw leader === undefined ? outcome : lastWord(outcome);

@@ -180,8 +180,10 @@ export class Membership implements MembershipControl {
     try {
       return await orAborted(peers.ask(leader, questionOf(request), { timeoutMs: requestTimeoutMs }), signal);
     } catch (error) {
-      if (!signal.aborted && !wasGone && isGone()) return "applied";
-      throw error;
+      if (signal.aborted || !(error instanceof WireError)) throw error;
+      if (!wasGone && isGone()) return "applied";
+      // Whether the leader heard the question is not known, so it is not asked again.
+      throw new WireError(status.TimeoutDueToConnectionLost, { cause: error });
     }
   }
 

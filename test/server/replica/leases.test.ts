@@ -164,6 +164,18 @@ describe("a lease in a cluster", () => {
     expect(await renew(client, 7n)).toBe(5);
   });
 
+  it("is no longer asked for when the caller goes away", async () => {
+    await three();
+    const follower = await world.follower();
+    for (const { id } of world.running()) if (id !== follower.id) world.kill(id);
+    await world.run(3000);
+    const controller = new AbortController();
+    const renewal = follower.replica.leases.renew(7n, controller);
+    await world.run(1000);
+    controller.abort();
+    await expect(world.settle(renewal, 200)).rejects.toMatchObject(status.Canceled);
+  });
+
   it("is told nothing about by a member without a leader, until the request timeout", async () => {
     const leader = await three();
     const follower = await world.follower();

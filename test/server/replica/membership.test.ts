@@ -114,6 +114,29 @@ describe("updating a member", () => {
   });
 });
 
+describe("a change that the leader may or may not have heard of", () => {
+  it("is not asked for again, and its caller is told that the connection was lost", async () => {
+    const leader = await healthy(3);
+    const follower = await world.follower();
+    world.isolate(leader.id);
+    const update = follower.replica.members.update(follower.id, ["http://moved:2380"], patient());
+    await expect(world.settle(update)).rejects.toMatchObject(status.TimeoutDueToConnectionLost);
+  });
+
+  it("ends when its caller goes away, whoever leads or not", async () => {
+    const leader = await healthy(3);
+    const follower = await world.follower();
+    for (const { id } of world.running()) if (id !== follower.id) world.kill(id);
+    await world.run(3000);
+    const controller = new AbortController();
+    const update = follower.replica.members.update(2n, ["http://moved:2380"], controller);
+    await world.run(20_000);
+    controller.abort();
+    await expect(world.settle(update, 500)).rejects.toMatchObject(status.Canceled);
+    expect(leader.alive).toBe(false);
+  });
+});
+
 describe("promoting a learner", () => {
   it("waits until it has caught up, then lets it vote", async () => {
     const leader = await healthy(3);
