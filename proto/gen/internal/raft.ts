@@ -102,10 +102,20 @@ export interface VoteRequest {
   lastTerm: bigint;
   /** The leader asked for this election. */
   forced: boolean;
+  /** Absent if the sender does not tell. */
+  committed: CommittedEntry | undefined;
 }
 
 export interface VoteReply {
   granted: boolean;
+  /** Absent if the sender does not tell. */
+  committed: CommittedEntry | undefined;
+}
+
+/** The last entry that the sender knows to be committed: whoever holds the same one learns it. */
+export interface CommittedEntry {
+  index: bigint;
+  term: bigint;
 }
 
 export interface TimeoutNow {
@@ -627,7 +637,7 @@ export const RaftMessage: MessageFns<RaftMessage> = {
 };
 
 function createBaseVoteRequest(): VoteRequest {
-  return { lastIndex: 0n, lastTerm: 0n, forced: false };
+  return { lastIndex: 0n, lastTerm: 0n, forced: false, committed: undefined };
 }
 
 export const VoteRequest: MessageFns<VoteRequest> = {
@@ -646,6 +656,9 @@ export const VoteRequest: MessageFns<VoteRequest> = {
     }
     if (message.forced !== false) {
       writer.uint32(24).bool(message.forced);
+    }
+    if (message.committed !== undefined) {
+      CommittedEntry.encode(message.committed, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -687,6 +700,14 @@ export const VoteRequest: MessageFns<VoteRequest> = {
             message.forced = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.committed = CommittedEntry.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -707,18 +728,24 @@ export const VoteRequest: MessageFns<VoteRequest> = {
     message.lastIndex = (object.lastIndex !== undefined && object.lastIndex !== null) ? BigInt(object.lastIndex) : 0n;
     message.lastTerm = (object.lastTerm !== undefined && object.lastTerm !== null) ? BigInt(object.lastTerm) : 0n;
     message.forced = object.forced ?? false;
+    message.committed = (object.committed !== undefined && object.committed !== null)
+      ? CommittedEntry.fromPartial(object.committed)
+      : undefined;
     return message;
   },
 };
 
 function createBaseVoteReply(): VoteReply {
-  return { granted: false };
+  return { granted: false, committed: undefined };
 }
 
 export const VoteReply: MessageFns<VoteReply> = {
   encode(message: VoteReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.granted !== false) {
       writer.uint32(8).bool(message.granted);
+    }
+    if (message.committed !== undefined) {
+      CommittedEntry.encode(message.committed, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -744,6 +771,14 @@ export const VoteReply: MessageFns<VoteReply> = {
             message.granted = reader.bool();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.committed = CommittedEntry.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -762,6 +797,82 @@ export const VoteReply: MessageFns<VoteReply> = {
   fromPartial<I extends Exact<DeepPartial<VoteReply>, I>>(object: I): VoteReply {
     const message = createBaseVoteReply();
     message.granted = object.granted ?? false;
+    message.committed = (object.committed !== undefined && object.committed !== null)
+      ? CommittedEntry.fromPartial(object.committed)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseCommittedEntry(): CommittedEntry {
+  return { index: 0n, term: 0n };
+}
+
+export const CommittedEntry: MessageFns<CommittedEntry> = {
+  encode(message: CommittedEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.index !== 0n) {
+      if (BigInt.asUintN(64, message.index) !== message.index) {
+        throw new globalThis.Error("value provided for field message.index of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.index);
+    }
+    if (message.term !== 0n) {
+      if (BigInt.asUintN(64, message.term) !== message.term) {
+        throw new globalThis.Error("value provided for field message.term of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.term);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CommittedEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCommittedEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.index = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.term = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CommittedEntry>, I>>(base?: I): CommittedEntry {
+    return CommittedEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CommittedEntry>, I>>(object: I): CommittedEntry {
+    const message = createBaseCommittedEntry();
+    message.index = (object.index !== undefined && object.index !== null) ? BigInt(object.index) : 0n;
+    message.term = (object.term !== undefined && object.term !== null) ? BigInt(object.term) : 0n;
     return message;
   },
 };

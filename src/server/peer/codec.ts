@@ -5,6 +5,7 @@
 
 import {
   type AppendRequest as AppendWire,
+  type CommittedEntry as CommittedWire,
   EntryKind as EntryKindWire,
   type EntryRun,
   Frame,
@@ -12,7 +13,7 @@ import {
   type RaftMessage,
 } from "../../../proto/gen/internal/raft.js";
 import { invariant } from "../invariant.js";
-import type { Entry, EntryKind, MemberId, Message, RejectReason } from "../raft/types.js";
+import type { CommittedEntry, Entry, EntryKind, MemberId, Message, RejectReason } from "../raft/types.js";
 import { DataReader, FrameError, withBytes } from "./frame-data.js";
 
 export interface FrameContent {
@@ -108,11 +109,12 @@ function kindOf(message: Message): Kind {
     case "preVote":
     case "vote": {
       const { kind, lastIndex, lastTerm, forced } = message;
-      return { $case: kind, value: { lastIndex: BigInt(lastIndex), lastTerm: BigInt(lastTerm), forced } };
+      const last = { lastIndex: BigInt(lastIndex), lastTerm: BigInt(lastTerm) };
+      return { $case: kind, value: { ...last, forced, committed: committedToWire(message) } };
     }
     case "preVoteReply":
     case "voteReply":
-      return { $case: message.kind, value: { granted: message.granted } };
+      return { $case: message.kind, value: { granted: message.granted, committed: committedToWire(message) } };
     case "timeoutNow":
       return { $case: "timeoutNow", value: {} };
     case "append":
@@ -186,6 +188,16 @@ function appendToWire(message: AppendMessage): AppendWire {
   };
 }
 
+function committedToWire({ committed }: { readonly committed?: CommittedEntry }): CommittedWire | undefined {
+  return committed && { index: BigInt(committed.index), term: BigInt(committed.term) };
+}
+
+function committedFromWire({ committed }: { readonly committed: CommittedWire | undefined }): {
+  readonly committed?: CommittedEntry;
+} {
+  return committed === undefined ? {} : { committed: { index: safe(committed.index), term: safe(committed.term) } };
+}
+
 function messageOf(message: RaftMessage, ends: Ends, data: DataReader): Message {
   const head = { ...ends, term: safe(message.term) };
   const { kind } = message;
@@ -193,11 +205,12 @@ function messageOf(message: RaftMessage, ends: Ends, data: DataReader): Message 
     case "preVote":
     case "vote": {
       const { lastIndex, lastTerm, forced } = kind.value;
-      return { ...head, kind: kind.$case, lastIndex: safe(lastIndex), lastTerm: safe(lastTerm), forced };
+      const last = { lastIndex: safe(lastIndex), lastTerm: safe(lastTerm) };
+      return { ...head, kind: kind.$case, ...last, forced, ...committedFromWire(kind.value) };
     }
     case "preVoteReply":
     case "voteReply":
-      return { ...head, kind: kind.$case, granted: kind.value.granted };
+      return { ...head, kind: kind.$case, granted: kind.value.granted, ...committedFromWire(kind.value) };
     case "timeoutNow":
       return { ...head, kind: "timeoutNow" };
     case "append":

@@ -40,13 +40,17 @@ const append = fc
   });
 
 const vote = { lastIndex: number, lastTerm: number, forced: fc.boolean() };
+const voteRequest = fc.record({ kind: fc.constantFrom("preVote" as const, "vote" as const), term: number, ...vote });
+const reply = fc.record({
+  kind: fc.constantFrom("preVoteReply" as const, "voteReply" as const),
+  term: number,
+  granted: fc.boolean(),
+});
+const committed = fc.record({ committed: fc.record({ index: number, term: number }) });
+const told = fc.oneof(fc.constant({}), committed);
 const body = fc.oneof(
-  fc.record({ kind: fc.constantFrom("preVote" as const, "vote" as const), term: number, ...vote }),
-  fc.record({
-    kind: fc.constantFrom("preVoteReply" as const, "voteReply" as const),
-    term: number,
-    granted: fc.boolean(),
-  }),
+  fc.tuple(voteRequest, told).map(([message, more]) => ({ ...message, ...more })),
+  fc.tuple(reply, told).map(([message, more]) => ({ ...message, ...more })),
   fc.record({ kind: fc.constant("timeoutNow" as const), term: number }),
   append,
   fc.record({
