@@ -8,7 +8,7 @@ import { ReadQueue } from "./reads.js";
 import type { MemberId, Membership, RaftConfig, RestoredState, Role } from "./types.js";
 
 /** Leadership on its way to another voter. */
-export interface Transfer {
+interface Transfer {
   readonly to: MemberId;
   elapsedTicks: number;
   /** The target may be told to campaign, as soon as it has the whole log. */
