@@ -123,7 +123,7 @@ function summary(settings: SimOptions, total: Total): void {
   const cpuMs = (user + system) / 1000;
   const hours = simulatedMs / 3_600_000;
   const perMinute = (ms: number): string => (hours / (ms / 60_000)).toFixed(1);
-  const happened = [...tallies].toSorted().map(([what, count]) => `${what} ${count}`);
+  const happened = [...tallies].map(([what, count]) => `${what} ${count}`).toSorted();
   process.stdout.write(
     `${happened.join(", ")}\n${seeds} seeds, ${failed} failed; ${hours.toFixed(2)} simulated hours in ${(realMs / 1000).toFixed(1)} s ` +
       `and ${(cpuMs / 1000).toFixed(1)} s of processor: ${perMinute(realMs)} hours a minute, ${perMinute(cpuMs)} a processor minute; ` +

@@ -121,14 +121,15 @@ function drawSteps(drawing: Drawing, keys: readonly string[], tag: string): rpc.
   for (let at = 0; at < count; at += 1) {
     const key = keys[at] ?? "k00";
     // A transaction that writes nothing would go around the log.
-    if (at === 0 || random.chance(0.4)) {
+    const draw = random.below(10);
+    if (at === 0 || draw < 4) {
       steps.push({
         request: { $case: "requestPut", value: putRequest(key, `${tag}${at}`, { prevKv: random.chance(0.3) }) },
       });
-    } else if (random.chance(0.4)) {
+    } else if (draw < 7) {
       const value = { key: bytes(key), rangeEnd: none, prevKv: random.chance(0.5) };
       steps.push({ request: { $case: "requestDeleteRange", value } });
-    } else if (random.chance(0.8)) {
+    } else if (draw < 9) {
       steps.push({
         request: {
           $case: "requestRange",

@@ -3,7 +3,7 @@ import type { Event } from "../../../proto/gen/etcd/kv.js";
 import { Event_EventType } from "../../../proto/gen/etcd/kv.js";
 import type { WatchCreateRequest, WatchRequest, WatchResponse } from "../../../proto/gen/etcd/rpc.js";
 import { WatchCreateRequest_FilterType as Filter } from "../../../proto/gen/etcd/rpc.js";
-import { latin1, pairText, type Version, versionText } from "../../check/sequential-model.js";
+import { latin1, pairText, versionText } from "../../check/sequential-model.js";
 import { type WatchedEvent, type WatchHistory, WatchValidator, type WatchWish } from "../../check/watch-validators.js";
 import type { RandomStream } from "../world/random.js";
 import { Violation } from "../world/world.js";
@@ -32,6 +32,18 @@ class Outbox implements AsyncIterable<WatchRequest> {
         });
       }
     }
+  }
+}
+
+/** The connection of one stream; it breaks with the member's process. */
+class Line {
+  readonly broken: Promise<undefined>;
+  cut!: () => void;
+
+  constructor() {
+    this.broken = new Promise((resolve) => {
+      this.cut = () => resolve(undefined);
+    });
   }
 }
 
@@ -131,27 +143,20 @@ export class WatchClient {
     const stream = this.open(port);
     this.validator = undefined;
     this.stream = stream;
-    let broken = false;
-    let giveUp: () => void = () => undefined;
-    const over = new Promise<undefined>((resolve) => {
-      giveUp = () => {
-        broken = true;
-        resolve(undefined);
-      };
-    });
-    port.connections.add(giveUp);
+    const line = new Line();
+    port.connections.add(line.cut);
     stream.requests.push({ requestUnion: { $case: "createRequest", value: this.creation(wish) } });
     const endsAtMs = this.shared.world.nowMs + this.random.around(60_000);
     for (;;) {
-      const response = await Promise.race([this.next(stream), over]);
-      if (broken || response === undefined || !this.take(response, wish)) break;
+      const response = await Promise.race([this.next(stream), line.broken]);
+      if (response === undefined || !this.take(response, wish)) break;
       if (!this.shared.stopping()) {
         if (this.slowMs > 0) await this.shared.world.sleep(this.random.around(this.slowMs));
         if (this.random.chance(0.05)) stream.requests.push({ requestUnion: { $case: "progressRequest", value: {} } });
         if (this.shared.world.nowMs > endsAtMs) break;
       }
     }
-    port.connections.delete(giveUp);
+    port.connections.delete(line.cut);
     this.end(stream);
   }
 
@@ -181,7 +186,7 @@ export class WatchClient {
       // A dead member never answers; the broken connection ends the watch.
       stream.port.process.run(() => {
         stream.responses.next().then(
-          ({ done, value }) => resolve(done === true ? undefined : (value as WatchResponse)),
+          ({ done, value }) => resolve(done === true ? undefined : value),
           () => resolve(undefined),
         );
       });
@@ -208,7 +213,7 @@ export class WatchClient {
       return false;
     }
     if (response.created) {
-      this.validator = new WatchValidator(wish, revision, this.history, (change) => versionText(change as Version));
+      this.validator = new WatchValidator(wish, revision, this.history, versionText);
       return true;
     }
     if (this.validator === undefined) throw new Violation("watch", `${this.name} got a message before its creation`);

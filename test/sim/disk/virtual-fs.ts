@@ -166,13 +166,11 @@ export function fsyncSync(descriptor: number): void {
   file.former = [];
 }
 
-export function readSync(
-  descriptor: number,
-  buffer: Uint8Array,
-  offset = 0,
-  length = buffer.length,
-  position: number | null = null,
-): number {
+/** Where bytes go or come from, as `node:fs` has it: offset and length in the buffer, position in the file. */
+type Slice = [offset?: number | undefined, length?: number | undefined, position?: number | null | undefined];
+
+export function readSync(descriptor: number, buffer: Uint8Array, ...slice: Slice): number {
+  const [offset = 0, length = buffer.length, position = null] = slice;
   const entry = opened(descriptor);
   const from = position ?? entry.position;
   const bytes = contentOf(entry.path);
@@ -181,13 +179,8 @@ export function readSync(
   return read;
 }
 
-export function writeSync(
-  descriptor: number,
-  data: Uint8Array,
-  offset = 0,
-  length = data.length - offset,
-  position: number | null = null,
-): number {
+export function writeSync(descriptor: number, data: Uint8Array, ...slice: Slice): number {
+  const [offset = 0, length = data.length - offset, position = null] = slice;
   const entry = opened(descriptor);
   disk.beforeWrite(entry.path);
   const { file } = entry;
@@ -247,21 +240,11 @@ class VirtualHandle {
   constructor(descriptor: number) {
     this.fd = descriptor;
   }
-  async read(
-    buffer: Uint8Array,
-    offset?: number,
-    length?: number,
-    position?: number | null,
-  ): Promise<{ bytesRead: number; buffer: Uint8Array }> {
-    return { bytesRead: readSync(this.fd, buffer, offset, length, position ?? null), buffer };
+  async read(buffer: Uint8Array, ...slice: Slice): Promise<{ bytesRead: number; buffer: Uint8Array }> {
+    return { bytesRead: readSync(this.fd, buffer, ...slice), buffer };
   }
-  async write(
-    data: Uint8Array,
-    offset?: number,
-    length?: number,
-    position?: number | null,
-  ): Promise<{ bytesWritten: number }> {
-    return { bytesWritten: writeSync(this.fd, data, offset, length, position ?? null) };
+  async write(data: Uint8Array, ...slice: Slice): Promise<{ bytesWritten: number }> {
+    return { bytesWritten: writeSync(this.fd, data, ...slice) };
   }
   async writeFile(data: Uint8Array): Promise<void> {
     writeSync(this.fd, data);

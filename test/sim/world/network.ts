@@ -346,7 +346,7 @@ export class Network {
           const back = (settle: () => void): void => this.hop(to, from, () => finish(settle));
           new Promise<T>((done) => done(work(listener))).then(
             (result) => back(() => resolve(result)),
-            (error: unknown) => back(() => reject(error as Error)),
+            (error: unknown) => back(() => reject(error)),
           );
         });
       });

@@ -16,14 +16,11 @@ export function setTraps(onTrap: (violation: Violation) => void): Restore {
     if (process === undefined) return trapped("setImmediate")();
     return process.after(0, callback);
   };
-  const clearImmediate = (event: { run?: unknown } | undefined): void => {
-    if (event !== undefined) event.run = undefined;
-  };
   const restores = [
     replace(globalThis, "setTimeout", trapped("setTimeout")),
     replace(globalThis, "setInterval", trapped("setInterval")),
     replace(globalThis, "setImmediate", immediate),
-    replace(globalThis, "clearImmediate", clearImmediate),
+    replace(globalThis, "clearImmediate", clearSimulated),
     replace(Date, "now", trapped("Date.now")),
     replace(Math, "random", trapped("Math.random")),
     replace(performance, "now", trapped("performance.now")),
@@ -31,6 +28,10 @@ export function setTraps(onTrap: (violation: Violation) => void): Restore {
   return () => {
     for (const restore of restores) restore();
   };
+}
+
+function clearSimulated(event: { run?: unknown } | undefined): void {
+  if (event !== undefined) event.run = undefined;
 }
 
 function replace(target: object, name: string, value: unknown): Restore {

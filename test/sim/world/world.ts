@@ -88,21 +88,21 @@ export class World {
 
   /** Runs everything up to a time, or until it is over. Rejects with the first failure. */
   async run(untilMs: number, over: () => boolean = () => false): Promise<void> {
-    let settling = false;
+    const microtasks = { waiting: false };
     const stopHook = promiseHooks.onSettled(() => {
-      settling = true;
+      microtasks.waiting = true;
     });
     try {
       await new Promise<void>((resolve, reject) => {
         const turn = (): void => {
-          settling = false;
+          microtasks.waiting = false;
           try {
-            while (!settling) {
+            while (!microtasks.waiting) {
               if (this.failure !== undefined) return reject(this.failure);
               if (over() || !this.step(untilMs)) return resolve();
             }
           } catch (error) {
-            return reject(error as Error);
+            return reject(error);
           }
           // A tick that is asked for by a microtask comes when the microtasks are through, without a turn of the event loop.
           queueMicrotask(() => process.nextTick(turn));
