@@ -3,6 +3,7 @@
  * The last block is kept, so that many watchers that fell behind together cost one read and not one each.
  */
 import type { Event } from "../../../proto/gen/etcd/kv.js";
+import { status, WireError } from "../../../proto/status.js";
 import type { RevisionChanges, StateReader } from "../state/types.js";
 import type { WatchLimits } from "./limits.js";
 import { contains, isSingleKey, type KeyText } from "./ranges.js";
@@ -46,7 +47,7 @@ export class CatchUpReader {
     this.limits = limits;
   }
 
-  /** A block that holds revision `from`; undefined if it is above the head. `from` is not compacted. */
+  /** A block that holds revision `from`; undefined if that is above the head, or compacted, as the state knows by then. */
   blockFor(from: number): Block | undefined {
     const { state } = this.source;
     if (this.block !== undefined && this.block.from <= from && from <= this.block.through) return this.block;
@@ -54,7 +55,8 @@ export class CatchUpReader {
     const head = state.revision();
     if (from > head) return undefined;
     const { blockRevisionsMax, blockBytesMax } = this.limits;
-    const revisions = state.changesSince(from, blockRevisionsMax, blockBytesMax);
+    const revisions = unlessCompacted(() => state.changesSince(from, blockRevisionsMax, blockBytesMax));
+    if (revisions === undefined) return undefined;
     // Whatever cut the block short, it reaches to its last revision; with none there is nothing up to the head.
     const through = revisions.at(-1)?.revision ?? head;
     this.block = { from, through, head: Math.max(head, through), ...sorted(revisions) };
@@ -64,6 +66,16 @@ export class CatchUpReader {
   /** Lets go of the kept block: nobody is behind any more, or the state was replaced. */
   forget(): void {
     this.block = undefined;
+  }
+}
+
+/** Another thread may have compacted a moment ago, and only the read itself finds out. */
+function unlessCompacted<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof WireError && error.message === status.Compacted.message) return undefined;
+    throw error;
   }
 }
 

@@ -90,7 +90,7 @@ export class WatchStream implements EventSink {
 
   /** Makes a watcher, or says why not: either way exactly one message, in the order of the calls. */
   create(options: WatchOptions): void {
-    const revision = this.host.seenRevision();
+    const revision = this.headRevision();
     const refusal = this.refusal(options);
     if (refusal !== undefined) {
       this.push({ kind: "refused", reason: refusal, revision });
@@ -108,7 +108,7 @@ export class WatchStream implements EventSink {
     };
     this.watchers.set(watcher.id, watcher);
     this.host.tally.watchers += 1;
-    this.place(watcher, revision);
+    this.place(watcher, this.host.seenRevision());
     this.push({ kind: "created", watchId: watcher.id, revision });
   }
 
@@ -117,7 +117,7 @@ export class WatchStream implements EventSink {
     const watcher = this.watchers.get(watchId);
     if (watcher === undefined && !this.compactedIds.delete(watchId)) return;
     if (watcher !== undefined) this.drop(watcher);
-    this.push({ kind: "canceled", watchId, revision: this.host.seenRevision() });
+    this.push({ kind: "canceled", watchId, revision: this.headRevision() });
   }
 
   /** One message for all watchers, if every one of them has everything up to the current revision; else nothing. */
@@ -202,6 +202,11 @@ export class WatchStream implements EventSink {
     for (const watcher of this.watchers.values()) this.drop(watcher);
     while (this.queue.length > 0) this.take();
     this.host.closed(this);
+  }
+
+  /** The present of whoever reads here: the state may be ahead of what the hub was told. */
+  private headRevision(): number {
+    return Math.max(this.host.seenRevision(), this.host.source.state.revision());
   }
 
   private refusal({ startRevision, interval, watchId }: WatchOptions): Refusal | undefined {

@@ -166,12 +166,12 @@ describe("where a watcher starts", () => {
     const late = world.store.apply(put("a"));
     const stream = world.open();
     stream.create(watching("a", { startRevision: 2 }));
-    stream.create(watching("a"));
+    stream.create(watching("a", { startRevision: 3 }));
     stream.create(watching("a", { startRevision: 4 }));
     expect(lines(drain(stream))).toEqual([
-      "0 created @2",
-      "1 created @2",
-      "2 created @2",
+      "0 created @4",
+      "1 created @4",
+      "2 created @4",
       "0 events @4: put a@2, put a@3, put a@4",
     ]);
     world.hub.onApplied([early, late]);
@@ -182,6 +182,30 @@ describe("where a watcher starts", () => {
     ]);
     world.write(put("a"));
     expect(drain(stream)).toHaveLength(3);
+  });
+
+  it("starts from now where a read stands, though the hub was not told yet", () => {
+    const world = new HubWorld();
+    const [early, late] = [world.store.apply(put("a")), world.store.apply(put("a"))];
+    const stream = world.open();
+    stream.create(watching("a"));
+    stream.requestProgress();
+    world.hub.onApplied([early]);
+    stream.requestProgress();
+    world.hub.onApplied([late]);
+    stream.requestProgress();
+    world.write(put("a"));
+    expect(lines(drain(stream))).toEqual(["0 created @3", "-1 progress @3", "0 events @4: put a@4"]);
+  });
+
+  it("ends only the watcher that needs it when the state compacts between two looks at it", () => {
+    const world = new HubWorld();
+    for (let n = 0; n < 3; n += 1) world.write(put("a"));
+    const stream = world.open();
+    stream.create(watching("a", { startRevision: 2 }));
+    stream.create(watching("a", { startRevision: 4 }));
+    world.store.compactUnseen(3);
+    expect(lines(drain(stream))).toEqual(["0 created @4", "1 created @4", "0 compacted at 3", "1 events @4: put a@4"]);
   });
 });
 

@@ -26,13 +26,14 @@ export class NaiveStore {
   private readonly pairs = new Map<string, KeyValue>();
   private currentRevision = 1;
   private compacted = -1;
+  private seenCompacted = -1;
   private index = 1;
 
   constructor() {
     this.source = {
       state: {
         revision: () => this.currentRevision,
-        compactRevision: () => this.compacted,
+        compactRevision: () => this.seenCompacted,
         changesSince: (from, revisionsMax, bytesMax) => this.changesSince(from, revisionsMax, bytesMax),
       },
     };
@@ -60,10 +61,17 @@ export class NaiveStore {
 
   compact(revision: number): void {
     this.compacted = revision;
+    this.seenCompacted = revision;
+  }
+
+  /** By another thread: the next read finds out. */
+  compactUnseen(revision: number): void {
+    this.compacted = revision;
   }
 
   changesSince(from: number, revisionsMax: number, bytesMax = Number.POSITIVE_INFINITY): RevisionChanges[] {
     this.reads.push({ from, revisionsMax });
+    this.seenCompacted = this.compacted;
     if (from < this.compacted) throw new WireError(status.Compacted);
     const revisions = new Map<number, Change[]>();
     let bytes = 0;
