@@ -149,6 +149,21 @@ onOurCluster("A cluster that is reshaped", ({ program, flags }) => {
     });
   });
 
+  it("gives up moving its leadership to a member that does not answer", async () => {
+    const silent = cluster.member(3);
+    const { header } = await on(silent, (t) => t.status());
+    silent.signal("SIGSTOP");
+    try {
+      await on(newcomer, async (t) => {
+        const moved = t.moveLeader({ targetID: header?.memberId ?? 0n });
+        await expect(moved).rejects.toMatchObject(like(status.LeaderTransferTimeout));
+        await t.put({ key: Buffer.from("m4"), value: Buffer.from("still here") });
+      });
+    } finally {
+      silent.signal("SIGCONT");
+    }
+  });
+
   it("has the same history everywhere, before and after a compaction and a defragmentation", async () => {
     const hashes = async (): Promise<Set<string>> => {
       const said = await etcdctlUntilWell(founders, "endpoint", "hashkv", "--cluster");
