@@ -30,6 +30,7 @@ export class DivergenceWatch {
   private lastCheckMs = 0;
   private lastIndex = 0;
   private underWay = false;
+  private closed = false;
 
   constructor(options: DivergenceOptions) {
     this.options = options;
@@ -45,11 +46,17 @@ export class DivergenceWatch {
     void this.check(newest);
   }
 
+  /** The state can no longer be read: answers under way count for nothing. */
+  close(): void {
+    this.closed = true;
+  }
+
   private async check(newest: number): Promise<void> {
     const { state, memberId } = this.options;
     const others = state.members().filter(({ id }) => id !== memberId);
     const answers = await Promise.all(others.map(async ({ id }) => ({ id, marks: await this.marksOf(id) })));
     this.underWay = false;
+    if (this.closed) return;
     // Whoever did not answer is asked again at the next round.
     if (answers.every(({ marks }) => marks !== undefined)) this.lastIndex = newest;
     const known = answers.filter((answer): answer is MemberMarks => answer.marks !== undefined);

@@ -175,7 +175,7 @@ export class Membership implements MembershipControl {
   /** A leader that is removed takes its link, and the answer on it, along; by then this member has applied the removal. */
   private async answerOf(leader: bigint, request: ChangeRequest, signal: AbortSignal): Promise<Answer | "applied"> {
     const { peers, state, requestTimeoutMs } = this.options;
-    const isGone = (): boolean => request.kind === "remove" && state.isRemoved(request.id);
+    const isGone = (): boolean => !this.closed && request.kind === "remove" && state.isRemoved(request.id);
     const wasGone = isGone();
     try {
       return await orAborted(peers.ask(leader, questionOf(request), { timeoutMs: requestTimeoutMs }), signal);

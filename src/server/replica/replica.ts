@@ -327,12 +327,13 @@ export class LocalReplica implements Replica {
 
   /** Nothing is stepped, applied or answered any more but with "server stopped". */
   private stop(): void {
-    const { proposals, reads, leases, calls, members, appliedWait, peerDown, removal } = this.parts;
+    const { proposals, reads, leases, calls, members, appliedWait, peerDown, removal, divergence } = this.parts;
     this.closed = true;
     this.turn.stop();
     this.cancelTick?.();
     peerDown.stop();
     removal.stop();
+    divergence.close();
     calls.close();
     members.close();
     failAll([proposals, reads, appliedWait], status.Stopped);

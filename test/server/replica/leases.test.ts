@@ -211,6 +211,23 @@ describe("lease checkpoints", () => {
     expect(await remaining(await world.leader(), 7n)).toBeGreaterThanOrEqual(1000);
   });
 
+  it("come in entries of a thousand leases at most", async () => {
+    const leader = await three({ leaseCheckpoint: true });
+    const grants = Array.from({ length: 1500 }, (_, n) => {
+      const value = { id: BigInt(n + 1), ttlSeconds: 1000n };
+      return leader.replica.propose({ $case: "leaseGrant", value });
+    });
+    await world.settle(Promise.all(grants));
+    const { lastIndex } = leader.core;
+    await world.run(fiveMinutes + 1000);
+    const entries = leader.core.entries({ from: lastIndex + 1, to: leader.core.lastIndex });
+    const sizes = entries.map(({ data }) => {
+      const { body } = decodeCommand(data);
+      return body.$case === "leaseCheckpoint" ? body.value.leases.length : body.$case;
+    });
+    expect(sizes).toEqual([1000, 500]);
+  });
+
   it("are not written without the option, nor for short leases", async () => {
     const leader = await three();
     await grant(leader, 7n, 1000n);
