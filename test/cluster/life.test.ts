@@ -79,15 +79,17 @@ onOurCluster("A cluster of processes", ({ program, flags: usual }) => {
     }
   });
 
-  it("does not take back a founder that lost its data", async () => {
+  it("does not take back a member that lost its data, whether it comes to found or to join", async () => {
     const cluster = await started(3);
     const forgetful = cluster.member(2);
     await forgetful.end("SIGKILL");
     await rm(forgetful.dataDir, { recursive: true });
-    forgetful.launch();
-    expect(await forgetful.gone()).toBe(1);
-    expect(forgetful.log).toMatch(/member [0-9a-f]+ has already been bootstrapped/);
-    expect(existsSync(join(forgetful.dataDir, "member"))).toBe(false);
+    for (const more of [[], ["--initial-cluster-state=existing"]]) {
+      forgetful.launch(more);
+      expect(await forgetful.gone()).toBe(1);
+      expect(forgetful.log).toMatch(/member [0-9a-f]+ has already been bootstrapped/);
+      expect(existsSync(join(forgetful.dataDir, "member"))).toBe(false);
+    }
   });
 
   it("refuses to start on a peer port in use, and says so", async () => {

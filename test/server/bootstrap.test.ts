@@ -32,7 +32,7 @@ function asking(line: string, answers: Readonly<Record<string, Answer>>) {
   return { config: configOf(line), logger: silentLogger, clock: systemClock, ask };
 }
 
-const known = view(member(1n, a), member(2n, b), member(3n, c));
+const known = view(member(1n, a), member(2n, b), { ...member(3n, c), clientUrls: [] });
 const notYet = view(member(1n, a), member(2n, b));
 
 describe("a founder", () => {

@@ -58,11 +58,18 @@ export function foundingProblem(config: ServerConfig, view: ClusterView): string
   const memberId = memberIdOf(config.initialAdvertisePeerUrls, config.initialClusterToken);
   if (view.removed.includes(memberId)) return removedText(memberId);
   const known = view.members.find(({ id }) => id === memberId);
-  const bootstrapped = known !== undefined && known.clientUrls.length > 0;
-  return bootstrapped ? `member ${memberId.toString(16)} has already been bootstrapped` : undefined;
+  return known === undefined ? undefined : lostProblem(known);
 }
 
-/** The identity of a member that joins: its peer URLs say which of the cluster's members it is. A string says why not. */
+/** Once a member has told its client URLs, it had data: who comes without any now must be added anew, under another id. */
+function lostProblem({ id, clientUrls }: ViewedMember): string | undefined {
+  return clientUrls.length > 0 ? `member ${id.toString(16)} has already been bootstrapped` : undefined;
+}
+
+/**
+ * The identity of a member that joins: its peer URLs say which of the cluster's members it is. A string says why not; that it
+ * was there before and lost its data is a reason, as for a founder.
+ */
 export function joiningIdentity(config: ServerConfig, view: ClusterView, ours: string): JoiningIdentity | string {
   const problem = mismatch(config.initialCluster, view.members) ?? versionProblem(view.clusterVersion, ours);
   if (problem !== undefined) return problem;
@@ -73,7 +80,7 @@ export function joiningIdentity(config: ServerConfig, view: ClusterView, ours: s
   const self = view.members.find(({ peerUrls }) => sameUrls(peerUrls, config.initialAdvertisePeerUrls));
   if (self === undefined) return `the cluster has no member at ${config.initialAdvertisePeerUrls.join(",")}`;
   if (view.removed.includes(self.id)) return removedText(self.id);
-  return { clusterId: view.clusterId, memberId: self.id };
+  return lostProblem(self) ?? { clusterId: view.clusterId, memberId: self.id };
 }
 
 function removedText(id: bigint): string {

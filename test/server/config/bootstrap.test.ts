@@ -51,6 +51,11 @@ describe("a member that joins", () => {
     ],
     ["a newer version", { clusterVersion: "3.8.0" }, /incompatible with current running cluster.*3\.8\.0.*3\.7\.0/],
     ["another major version", { clusterVersion: "2.3.0" }, /incompatible/],
+    [
+      "itself as a member that was there before",
+      { members: [viewed(1n, url.a), viewed(2n, url.b), viewed(3n, url.c)] },
+      /member 3 has already been bootstrapped/,
+    ],
     ["its id among the removed", { removed: [3n] }, /member 3 has been permanently removed/],
     [
       "too many learners",
