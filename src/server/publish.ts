@@ -33,14 +33,21 @@ export async function publish(options: PublishOptions): Promise<void> {
   }
 }
 
-/** A member that is known already only makes sure that there is a quorum. */
+/**
+ * A member that is known already only makes sure that there is a quorum. One that joins first waits until it holds the
+ * state: the answer to a proposal that the leader's snapshot covers would never come.
+ */
 async function attempt({ replica, name, clientUrls, signal }: PublishOptions): Promise<void> {
   const { memberId } = replica.status();
-  const known = replica.state.members().find(({ id }) => id === memberId);
-  if (known?.name === name && known.clientUrls.join() === clientUrls.join()) {
-    await replica.linearizableRead({ signal });
-    return;
-  }
-  const value = { id: memberId, name, clientUrls: [...clientUrls] };
-  await replica.propose({ $case: "memberPublish", value }, { signal });
+  const isKnown = (): boolean => replica.state.members().some(({ id }) => id === memberId);
+  const isPublished = (): boolean =>
+    replica.state.members().some((member) => {
+      return member.id === memberId && member.name === name && member.clientUrls.join() === clientUrls.join();
+    });
+  if (!isKnown() || isPublished()) await replica.linearizableRead({ signal });
+  if (isPublished()) return;
+  await replica.propose(
+    { $case: "memberPublish", value: { id: memberId, name, clientUrls: [...clientUrls] } },
+    { signal },
+  );
 }

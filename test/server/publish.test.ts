@@ -9,8 +9,8 @@ import type { CommandBody } from "../../src/server/state/types.js";
 const name = "one";
 const clientUrls = ["http://h:1"];
 
-/** A member of a cluster that fails so many times; counts what it was asked. */
-function world(knownName: string, failures = 0) {
+/** A member whose state holds it under a name, or not at all yet, and that fails so many times; counts what it was asked. */
+function world(knownName: string | undefined, failures = 0) {
   const asked: string[] = [];
   const attempt = async (what: string): Promise<never> => {
     asked.push(what);
@@ -19,7 +19,7 @@ function world(knownName: string, failures = 0) {
   };
   const replica = {
     status: () => ({ memberId: 7n }),
-    state: { members: () => [{ id: 7n, name: knownName, peerUrls: [], clientUrls, learner: false }] },
+    state: { members: () => (knownName === undefined ? [] : [{ id: 7n, name: knownName, clientUrls }]) },
     linearizableRead: () => attempt("read"),
     propose: ({ $case, value }: CommandBody) => attempt(`${$case} ${JSON.stringify((value as { name: string }).name)}`),
   };
@@ -38,6 +38,12 @@ it("is known already, and only makes sure that there is a quorum", async () => {
   const member = world(name);
   await member.publish();
   expect(member.asked).toEqual(["read"]);
+});
+
+it("that joins waits for the state before it tells its name", async () => {
+  const member = world(undefined);
+  await member.publish();
+  expect(member.asked).toEqual(["read", 'memberPublish "one"']);
 });
 
 it("gives up when it is told to stop, with the reason", async () => {
