@@ -3,6 +3,8 @@
  * some seed: a checker that cannot fail proves nothing.
  */
 
+import type { FaultKind } from "./cluster/nemesis.js";
+
 export interface Patch {
   /** Path from the package's root. */
   readonly file: string;
@@ -20,6 +22,8 @@ export interface Mutation {
   /** It is found within so many seeds, from 1 on, of so many simulated minutes. */
   readonly seeds: number;
   readonly minutes: number;
+  /** Faults that lead to it, for what would take too many seeds with all of them. */
+  readonly only?: readonly FaultKind[];
   readonly patches: readonly Patch[];
 }
 

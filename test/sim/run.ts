@@ -107,7 +107,7 @@ class Run {
       : 0;
     this.cluster = new SimCluster({
       world: this.world,
-      network: new Network(this.world, (id) => this.raft.isMember(id)),
+      network: new Network(this.world, this.raft),
       tuning: this.tuning,
       clusterId: 0xc1n,
       raft: this.raft,

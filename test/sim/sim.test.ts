@@ -85,7 +85,7 @@ describe("the simulator finds a real bug that is put in:", () => {
   it.each(mutations)(
     "$name, within $seeds seeds",
     { timeout: 20 * 60_000 },
-    async ({ name, seeds, minutes, finds }) => {
+    async ({ name, seeds, minutes, finds, only }) => {
       const bundle = await buildSimulator(name);
       const outcomes = await simulate(bundle, ["--seeds", `1..${seeds}`, "--minutes", String(minutes)]);
       const violation = outcomes.at(-1)?.violation;

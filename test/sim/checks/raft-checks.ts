@@ -3,7 +3,7 @@
  * safety, log matching, leader completeness, state machine safety, and every commit on a quorum of durable logs.
  */
 import { decodeChange } from "../../../src/server/raft/change.js";
-import type { Entry, MemberId, Membership, Role } from "../../../src/server/raft/types.js";
+import type { Entry, HardState, MemberId, Membership, Role } from "../../../src/server/raft/types.js";
 import type { InitialState, LogBatch } from "../../../src/server/storage/types.js";
 import { Violation } from "../world/world.js";
 
@@ -47,6 +47,8 @@ export class RaftChecks {
   private readonly durable = new Map<MemberId, DurableLog>();
   private readonly seen = new Map<MemberId, Seen>();
   private readonly leaders = new Map<number, MemberId>();
+  /** The newest vote of each member that left it. */
+  private readonly votes = new Map<MemberId, { readonly term: number; readonly candidate: MemberId }>();
   /** Every entry that was ever durable anywhere, by index and term. */
   private readonly known: Map<number, KnownEntry>[] = [];
   private membership: Membership;
@@ -75,7 +77,31 @@ export class RaftChecks {
     { firstIndex, entries, hardState }: Pick<InitialState, "firstIndex" | "entries" | "hardState">,
   ): void {
     this.durable.set(id, { firstIndex, terms: entries.map(({ term }) => term), commit: hardState.commit });
+    this.assertRemembers(id, hardState);
     this.seen.delete(id);
+  }
+
+  /** A vote was given, and its message is on its way: there is one for a term, over all restarts (I1). */
+  voted(id: MemberId, term: number, candidate: MemberId): void {
+    const vote = this.votes.get(id);
+    if (vote?.term === term && vote.candidate !== candidate) {
+      throw new Violation(
+        "one vote",
+        `${name(id)} votes for ${name(candidate)} and ${name(vote.candidate)} in term ${term}`,
+      );
+    }
+    if (vote === undefined || term > vote.term) this.votes.set(id, { term, candidate });
+  }
+
+  private assertRemembers(id: MemberId, { term, vote }: HardState): void {
+    const given = this.votes.get(id);
+    if (given === undefined || term > given.term) return;
+    if (term === given.term && vote === given.candidate) return;
+    const found = `term ${term}, vote ${vote === undefined ? "none" : name(vote)}`;
+    throw new Violation(
+      "one vote",
+      `${name(id)} voted for ${name(given.candidate)} in term ${given.term}; its disk says ${found}`,
+    );
   }
 
   /** The disk of the member is gone for good. */
@@ -197,6 +223,13 @@ export class RaftChecks {
       throw new Violation(
         "state machine safety",
         `${name(id)} commits ${index} of term ${term}, not of ${this.committedTerm(index)}`,
+      );
+    }
+    // A leader counts for entries of its own term only; older ones ride along (thesis 3.6.2).
+    if (view.role === "leader" && commit > this.committedIndex && view.termAt(commit) !== view.term) {
+      throw new Violation(
+        "commit rule",
+        `leader ${name(id)} of term ${view.term} commits ${commit} of term ${view.termAt(commit)}`,
       );
     }
     // What is committed in one go with a change may rest on the voters before it: majorities of neighbours overlap.

@@ -59,6 +59,8 @@ export class SimMember {
   parts: Running | undefined;
   private port: Port | undefined;
   private bootstrap: Bootstrap | undefined;
+  /** What is being stopped in good order. */
+  private stopping: Running | undefined;
   /** Aborts when the process ends. */
   private life = new AbortController();
 
@@ -135,7 +137,8 @@ export class SimMember {
   /** As SIGTERM would, without the transfer, which is asked for apart. */
   async stop(): Promise<void> {
     const { parts } = this;
-    if (this.state !== "up" || parts === undefined) return;
+    if (this.state !== "up" || parts === undefined || parts === this.stopping) return;
+    this.stopping = parts;
     this.shared.world.note("stop", Number(this.id & 0xffffn));
     await parts.close();
     if (this.parts === parts) this.end();

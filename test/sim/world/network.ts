@@ -54,6 +54,14 @@ export interface Endpoint {
   hostUp: boolean;
 }
 
+/** Who knows the cluster as a whole. */
+export interface NetworkWatcher {
+  /** Whether the committed log has this member as part of the cluster. */
+  isMember(id: MemberId): boolean;
+  /** A vote leaves its member. */
+  voted(id: MemberId, term: number, candidate: MemberId): void;
+}
+
 const chunkBytes = 16 * 1024;
 const refusedEveryMs = 250;
 const handshakeEveryMs = 500;
@@ -67,13 +75,11 @@ export class Network {
   private readonly random: RandomStream;
   private readonly endpoints = new Map<MemberId, Endpoint>();
   private readonly links = new Map<MemberId, Map<MemberId, Link>>();
-  private readonly isMember: (id: MemberId) => boolean;
-  sentCount = 0;
+  private readonly watcher: NetworkWatcher;
 
-  /** `isMember` says whether the committed log has a member as part of the cluster. */
-  constructor(world: World, isMember: (id: MemberId) => boolean) {
+  constructor(world: World, watcher: NetworkWatcher) {
     this.world = world;
-    this.isMember = isMember;
+    this.watcher = watcher;
     this.world.after(handshakeEveryMs, () => this.shakeHands());
     this.random = world.random("network");
   }
@@ -138,7 +144,7 @@ export class Network {
 
   /** What a member that joins is told of the others. */
   addressesFor(id: MemberId): readonly PeerAddress[] {
-    const others = [...this.endpoints.keys()].filter((other) => other !== id && this.isMember(other));
+    const others = [...this.endpoints.keys()].filter((other) => other !== id && this.watcher.isMember(other));
     return others.map((other) => ({ id: other, peerUrls: [] }));
   }
 
@@ -211,9 +217,11 @@ export class Network {
   }
 
   private sendTo(from: Endpoint, to: MemberId, messages: readonly Message[]): void {
+    for (const message of messages) {
+      if (message.kind === "voteReply" && message.granted) this.watcher.voted(from.id, message.term, to);
+    }
     const link = this.link(from.id, to);
     const { weather } = link;
-    this.sentCount += messages.length;
     if (link.cut) {
       if (link.holds) link.held.push(() => this.arrive(from, to, messages));
       return;
@@ -248,7 +256,7 @@ export class Network {
   private shakeHands(): void {
     this.world.after(handshakeEveryMs, () => this.shakeHands());
     for (const stranger of this.endpoints.values()) {
-      if (stranger.process === undefined || this.isMember(stranger.id)) continue;
+      if (stranger.process === undefined || this.watcher.isMember(stranger.id)) continue;
       for (const other of this.endpoints.values()) {
         if (other === stranger || !this.isOpen(stranger.id, other.id)) continue;
         other.process?.run(() => {
