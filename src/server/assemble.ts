@@ -83,7 +83,7 @@ export interface AssembledMember {
   /** Starts to tick, to talk and to take part in elections. */
   start(): void;
   /**
-   * Ends the replica, after a try to hand leadership over if `transfer` is set. The runners are closed too: everything that was
+   * Once, however often it is called. Ends the replica, after a try to hand leadership over if `transfer` is set. The runners are closed too: everything that was
    * given to them is performed when this resolves.
    */
   close(how?: { readonly transfer?: boolean }): Promise<void>;
@@ -107,6 +107,14 @@ export function assembleMember(world: MemberWorld): AssembledMember {
       tick();
     });
   };
+  const close = async (how?: { readonly transfer?: boolean }): Promise<void> => {
+    stopTicking?.();
+    await replica.close(how);
+    await world.closePeers?.();
+    await new Promise<void>((resolve) => log.close(resolve));
+    await new Promise<void>((resolve) => state.close(resolve));
+  };
+  let closing: Promise<void> | undefined;
   return {
     replica,
     hub,
@@ -115,12 +123,6 @@ export function assembleMember(world: MemberWorld): AssembledMember {
       tick();
       replica.start();
     },
-    close: async (how) => {
-      stopTicking?.();
-      await replica.close(how);
-      await world.closePeers?.();
-      await new Promise<void>((resolve) => log.close(resolve));
-      await new Promise<void>((resolve) => state.close(resolve));
-    },
+    close: (how) => (closing ??= close(how)),
   };
 }

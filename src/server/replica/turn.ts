@@ -75,6 +75,7 @@ export class Turn {
     return () => {
       const { held } = this;
       this.held = undefined;
+      if (this.stopped) return;
       for (const apply of held ?? []) this.apply(apply);
     };
   }

@@ -289,7 +289,8 @@ describe("handing leadership over", () => {
   it("comes before a graceful stop", async () => {
     const leader = await healthy(3);
     const { term } = leader.core;
-    await world.settle(leader.close({ transfer: true }));
+    const closed = leader.close({ transfer: true });
+    await world.settle(Promise.all([closed, leader.close()]));
     leader.alive = false;
     const next = await world.leader();
     expect(next.id).not.toBe(leader.id);
