@@ -44,14 +44,13 @@ export class SnapshotReceiver {
 
   /** Throws SnapshotRefused if the snapshot is not wanted. */
   receive(head: SnapshotHead): SnapshotSink {
-    const { core, state } = this.options;
+    const { core } = this.options;
     if (head.senderTerm < core.term)
       throw new SnapshotRefused(`its sender leads in term ${head.senderTerm}, now is ${core.term}`);
     if (head.index <= core.commitIndex) throw new SnapshotRefused(`index ${head.index} is committed here already`);
     const incoming = new IncomingSnapshot({
       ...this.options,
       head,
-      file: nextStateFile(state.file),
       place: this.place(head),
       stopped: this.stopped,
       install: (snapshot) => this.install(head, snapshot),
@@ -102,12 +101,16 @@ export class SnapshotReceiver {
 
 interface IncomingOptions extends SnapshotReceiverOptions {
   readonly head: SnapshotHead;
-  readonly file: string;
-  /** Resolves when the file is this one's to write, with what gives that right back. */
+  /** Resolves when the next state file is this one's to write, with what gives that right back. */
   readonly place: Promise<() => void>;
   /** Resolves when the member stops. */
   readonly stopped: Promise<void>;
   readonly install: (snapshot: SnapshotMeta) => Promise<boolean>;
+}
+
+interface IncomingFile {
+  readonly name: string;
+  readonly writer: FileWriter;
 }
 
 /** One snapshot on its way in. */
@@ -116,7 +119,7 @@ class IncomingSnapshot implements SnapshotSink {
   /** Resolves when nothing is written any more. */
   readonly ended: Promise<void>;
   private readonly options: IncomingOptions;
-  private readonly opened: Promise<FileWriter>;
+  private readonly opened: Promise<IncomingFile>;
   private writtenBytes = 0;
   private stage: "writing" | "finishing" | "ended" = "writing";
   private failure: Error | undefined;
@@ -128,7 +131,7 @@ class IncomingSnapshot implements SnapshotSink {
     this.ended = new Promise((resolve) => {
       this.resolveEnded = resolve;
     });
-    this.opened = options.place.then(() => options.files.create(options.file));
+    this.opened = options.place.then(() => this.open());
     // Whoever writes or finishes is told.
     this.opened.catch(() => undefined);
   }
@@ -143,9 +146,9 @@ class IncomingSnapshot implements SnapshotSink {
     this.writtenBytes += chunk.byteLength;
     try {
       if (this.writtenBytes > this.head.sizeBytes) throw new SnapshotRefused("it is longer than announced");
-      const file = await this.opened;
+      const { writer } = await this.opened;
       this.assertWriting();
-      await file.write(chunk);
+      await writer.write(chunk);
     } catch (error) {
       this.abort(error);
       throw error;
@@ -155,14 +158,10 @@ class IncomingSnapshot implements SnapshotSink {
   async finish(): Promise<void> {
     this.assertWriting();
     this.stage = "finishing";
-    let kept = false;
     try {
-      await (await this.opened).finish();
-      const snapshot = this.verified(await this.inspected());
-      kept = await this.options.install(snapshot);
+      await this.complete(await this.opened);
     } finally {
       this.stage = "ended";
-      if (!kept) this.options.files.remove(this.options.file);
       await this.end();
     }
   }
@@ -175,9 +174,27 @@ class IncomingSnapshot implements SnapshotSink {
     void this.discard();
   }
 
+  /** The name is chosen only now: whoever had the place before may have put another state file in place. */
+  private async open(): Promise<IncomingFile> {
+    const { files, state } = this.options;
+    const name = nextStateFile(state.file);
+    return { name, writer: await files.create(name) };
+  }
+
+  private async complete({ name, writer }: IncomingFile): Promise<void> {
+    let kept = false;
+    try {
+      await writer.finish();
+      kept = await this.options.install(this.verified(name, await this.inspected(name)));
+    } finally {
+      if (!kept) this.options.files.remove(name);
+    }
+  }
+
   private async discard(): Promise<void> {
     try {
-      await (await this.opened).discard();
+      const { writer } = await this.opened;
+      await writer.discard();
     } catch (error) {
       // The next start deletes what may be left.
       this.options.logger.warn("failed to discard a snapshot", { error });
@@ -191,9 +208,9 @@ class IncomingSnapshot implements SnapshotSink {
     this.resolveEnded();
   }
 
-  private async inspected(): Promise<StateFacts | undefined> {
-    const { state, dataDir, file, stopped } = this.options;
-    const facts = new Promise<StateFacts | undefined>((resolve) => state.inspect(join(dataDir, file), resolve));
+  private async inspected(name: string): Promise<StateFacts | undefined> {
+    const { state, dataDir, stopped } = this.options;
+    const facts = new Promise<StateFacts | undefined>((resolve) => state.inspect(join(dataDir, name), resolve));
     const stop = stopped.then(() => {
       throw new SnapshotRefused("this member stops");
     });
@@ -201,13 +218,13 @@ class IncomingSnapshot implements SnapshotSink {
   }
 
   /** The file holds what was announced. Throws SnapshotRefused. */
-  private verified(facts: StateFacts | undefined): SnapshotMeta {
+  private verified(name: string, facts: StateFacts | undefined): SnapshotMeta {
     const { head, options } = this;
     if (facts === undefined) throw new SnapshotRefused("it is damaged or no state file");
     if (facts.clusterId !== options.clusterId) throw new SnapshotRefused("it belongs to another cluster");
     const { appliedIndex: index, appliedTerm: term, membership } = facts;
     if (index !== head.index || term !== head.term) throw new SnapshotRefused("it is not the one that was announced");
-    return { index, term, membership, file: options.file };
+    return { index, term, membership, file: name };
   }
 
   private assertWriting(): void {

@@ -1,6 +1,6 @@
 /** Snapshots between members: for one that lags, for one that is new, and whatever goes wrong on the way. */
 import { EventEmitter, once } from "node:events";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { drain, watching } from "../watch/hub-world.js";
@@ -149,6 +149,23 @@ describe("receiving", () => {
     await expect(world.settle(second.finish())).rejects.toThrow("damaged or no state file");
     expect(readdirSync(dirname(world.stateFileOf(life.id)))).not.toContain("state-2.db");
     listener.receiveSnapshot(head).abort(new Error("the stream broke"));
+  });
+
+  it("does not write over the file of a defragmentation that was first in line", async () => {
+    const life = await oneFollower();
+    const { listener, replica } = life;
+    const first = listener.receiveSnapshot(head);
+    await first.write(new Uint8Array(5));
+    const defragmented = replica.maintenance.defragment();
+    await world.run(100);
+    const second = listener.receiveSnapshot({ ...head, index: 1001 });
+    await world.settle(defragmented);
+    await world.settle(second.write(new Uint8Array(10)));
+    await expect(world.settle(second.finish())).rejects.toThrow("damaged or no state file");
+    expect(world.stateFileOf(life.id)).toMatch(/state-2\.db$/);
+    expect(existsSync(world.stateFileOf(life.id))).toBe(true);
+    await world.settle(replica.maintenance.defragment());
+    expect(world.stateFileOf(life.id)).toMatch(/state-3\.db$/);
   });
 
   it("refuses more bytes than were announced", async () => {
