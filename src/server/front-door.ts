@@ -1,4 +1,5 @@
 /** Where clients come in: the ports, and behind them gRPC and HTTP/1 over the same member. */
+import type { Socket } from "node:net";
 import type { Services } from "./api/types.js";
 import type { ServerConfig } from "./config/config.js";
 import { createHttpHandler, type HttpHandlerOptions } from "./http/handler.js";
@@ -38,16 +39,18 @@ export async function openFrontDoor(options: FrontDoorOptions): Promise<FrontDoo
   const rpc = createRpc(options);
   const http = createHttpServer(createHttpHandler(httpOptions(options, "all")));
   const observers = createHttpServer(createHttpHandler(httpOptions(options, "metrics")));
+  const metrics = (socket: Socket): void => observers.accept(socket);
+  const requests = clientRequests({
+    clientUrls: config.listenClientUrls,
+    clientHttpUrls: config.listenClientHttpUrls,
+    metricsUrls: config.listenMetricsUrls,
+    grpc: (socket) => rpc.accept(socket),
+    http: (socket) => http.accept(socket),
+    metrics,
+  });
+  // Whoever watches over the member may look at once, also while it waits for others.
   const listeners = await openListeners(
-    clientRequests({
-      clientUrls: config.listenClientUrls,
-      clientHttpUrls: config.listenClientHttpUrls,
-      metricsUrls: config.listenMetricsUrls,
-      grpc: (socket) => rpc.accept(socket),
-      http: (socket) => http.accept(socket),
-      metrics: (socket) => observers.accept(socket),
-    }),
-    { hold: true },
+    requests.map((request) => (request.http1 === metrics ? request : { ...request, hold: true })),
   );
   const clientUrls = listeners.urls.slice(0, config.listenClientUrls.length);
   const metricsUrls = listeners.urls.slice(listeners.urls.length - config.listenMetricsUrls.length);

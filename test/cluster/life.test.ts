@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
 import { Cluster, quickTicks } from "../support/cluster.js";
 import { onOurCluster } from "../support/cluster-targets.js";
+import { freePorts } from "../support/free-ports.js";
 import type { Member } from "../support/member.js";
 import { leaderAmong, on } from "./asking.js";
 
@@ -46,8 +47,12 @@ onOurCluster("A cluster of processes", ({ program, flags: usual }) => {
 
   it("is told to end while it waits for the others, and ends well", async () => {
     const cluster = await founders(3);
-    cluster.member(1).launch();
+    const [metricsPort] = await freePorts(1);
+    cluster.member(1).launch([`--listen-metrics-urls=http://127.0.0.1:${metricsPort}`]);
     await said(cluster.member(1), "no link to a member");
+    // Whoever watches over it can see what is the matter.
+    const health = await fetch(`http://127.0.0.1:${metricsPort}/health`);
+    expect([health.status, await health.text()]).toEqual([503, expect.stringContaining("RAFT NO LEADER")]);
     expect(await cluster.member(1).end("SIGTERM")).toBe(0);
   });
 

@@ -13,11 +13,11 @@ export interface ListenRequest {
   readonly url: string;
   readonly http1?: Accept;
   readonly http2?: Accept;
+  /** Connections are let in at once, but nobody serves them before {@link Listeners.serve}. */
+  readonly hold?: true;
 }
 
 export interface ListenOptions {
-  /** Connections are let in to the system's queue at once, but nobody serves them before {@link Listeners.serve}. */
-  readonly hold?: true;
   /** How long a connection may stay silent before its first bytes. 5 min by default, as etcd's HTTP. */
   readonly firstBytesTimeoutMs?: number;
 }
@@ -46,7 +46,7 @@ export async function openListeners(
   const ports: Port[] = [];
   try {
     for (const request of requests) {
-      const port = new Port(request, timeoutMs, options.hold === true ? "held" : "serving");
+      const port = new Port(request, timeoutMs);
       ports.push(port);
       await port.open();
     }
@@ -72,10 +72,10 @@ class Port {
   private readonly connections = new Set<Socket>();
   private state: "held" | "serving";
 
-  constructor(request: ListenRequest, timeoutMs: number, state: "held" | "serving") {
+  constructor(request: ListenRequest, timeoutMs: number) {
     this.request = request;
     this.timeoutMs = timeoutMs;
-    this.state = state;
+    this.state = request.hold === true ? "held" : "serving";
     const keepAlive = { keepAlive: true, keepAliveInitialDelay: tcpKeepaliveMs };
     this.server = createServer({ noDelay: true, ...keepAlive }, (socket) => this.accept(socket));
   }
@@ -97,6 +97,7 @@ class Port {
   }
 
   serve(): void {
+    if (this.state === "serving") return;
     this.state = "serving";
     for (const socket of this.undecided) this.take(socket);
   }

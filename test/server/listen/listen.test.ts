@@ -241,7 +241,7 @@ describe("the plan of a client-facing server", () => {
 
 describe("connections that are held", () => {
   it("wait until they are served, and speak whatever they began with", async () => {
-    const listeners = await openListeners([{ url: "http://127.0.0.1:0", http1, http2 }], { hold: true });
+    const listeners = await openListeners([{ url: "http://127.0.0.1:0", http1, http2, hold: true }]);
     opened.push(listeners);
     const port = portOf(listeners);
     const answers: string[] = [];
@@ -257,8 +257,19 @@ describe("connections that are held", () => {
     sockets[1]?.destroy();
   });
 
+  it("are those of ports that hold; others serve at once", async () => {
+    const listeners = await open([
+      { url: "http://127.0.0.1:0", http1, hold: true },
+      { url: "http://127.0.0.1:0", http1 },
+    ]);
+    expect(await ask1({ port: portOf(listeners, 1) })).toBe("one");
+    listeners.serve();
+    expect(await ask1({ port: portOf(listeners, 0) })).toBe("one");
+    expect(await ask1({ port: portOf(listeners, 1) })).toBe("one");
+  });
+
   it("are cut by closing", async () => {
-    const listeners = await openListeners([{ url: "http://127.0.0.1:0", http1 }], { hold: true });
+    const listeners = await openListeners([{ url: "http://127.0.0.1:0", http1, hold: true }]);
     const socket = connect(portOf(listeners), "127.0.0.1");
     socket.on("error", () => undefined);
     await once(socket, "connect");
