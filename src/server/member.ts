@@ -33,6 +33,10 @@ import type { WatchHub } from "./watch/hub.js";
 
 const mebibyte = 1024 * 1024;
 
+/** Longest frame from another member, which holds one request of the largest size and what goes with it. */
+const frameBytesMin = 64 * mebibyte;
+const frameBytesBeside = mebibyte;
+
 /** Server-side bound on a request beyond two elections (spec/server.md 1.2). */
 const requestTimeoutBaseMs = 5000;
 
@@ -160,6 +164,7 @@ function listenForPeers(
     logger,
     electionMs: config.electionTimeoutMs,
     isRemoved: (id) => gate.isRemoved(id),
+    frameBytesMax: Math.max(frameBytesMin, config.maxRequestBytes + frameBytesBeside),
     observer: observePeers(metrics, initial.identity.memberId),
   });
 }

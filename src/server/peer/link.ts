@@ -30,7 +30,8 @@ export interface LinkSurroundings {
 
 /** Heartbeats, votes, reads and answers are small; a full lane of them is a peer that takes nothing. */
 const urgentLimits = { messagesMax: 4_096, bytesMax: 1024 * 1024 };
-const bulkLimits = { messagesMax: 4_096, bytesMax: 16 * 1024 * 1024 };
+/** Bytes are what counts here: one turn may forward thousands of small proposals, and a lost one is known to nobody. */
+const bulkLimits = { messagesMax: 65_536, bytesMax: 16 * 1024 * 1024 };
 /** Behind a full window a slow link needs its time, and must not be cut for it: 1 MiB/s passes 16 MiB in this. */
 const bulkSilenceMs = 20_000;
 const connectTimeoutMs = 1_000;
