@@ -2,7 +2,7 @@
  * A cluster in memory: real cores, logs, states and replicas, plugged together as in production, with a clock that the test
  * turns, messages that are delivered in order, and members that can be cut off, stopped and started again.
  */
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PutRequest, RangeRequest } from "../../../proto/gen/etcd/rpc.js";
@@ -12,18 +12,12 @@ import type { RaftCore } from "../../../src/server/raft/core.js";
 import type { Message } from "../../../src/server/raft/types.js";
 import { inlineLog, inlineState } from "../../../src/server/replica/inline.js";
 import type { LocalReplica } from "../../../src/server/replica/replica.js";
-import type {
-  OutgoingSnapshot,
-  PeerAddress,
-  PeerListener,
-  Peers,
-  SnapshotFiles,
-} from "../../../src/server/replica/types.js";
+import type { OutgoingSnapshot, PeerAddress, PeerListener, Peers } from "../../../src/server/replica/types.js";
 import type { Clock } from "../../../src/server/runtime/clock.js";
 import type { CommandBody } from "../../../src/server/state/types.js";
-import { removeDatabase } from "../../../src/server/storage/files.js";
 import type { Bootstrap } from "../../../src/server/storage/types.js";
 import { defaultLimits, openStores, type Stores, sameForAll } from "./one-member.js";
+import { filesIn, seededRandom } from "./world-parts.js";
 
 export const clusterId = 77n;
 const text = new TextEncoder();
@@ -127,6 +121,7 @@ export class ClusterWorld {
       limits: defaultLimits,
       ...this.options,
       core,
+      random: seededRandom(Number(id % 1000n) + initial.bootCount * 1000),
       identity: initial.identity,
       bootCount: initial.bootCount,
       log: inlineLog(stores.log, { ...inline, defer }),
@@ -365,26 +360,6 @@ export class ClusterWorld {
       }
     });
   }
-}
-
-/** Files that are written at once: the world's time does not wait for the disk. */
-function filesIn(dir: string): SnapshotFiles {
-  return {
-    names: () => readdirSync(dir),
-    remove: (name) => removeDatabase(join(dir, name)),
-    create: async (name) => {
-      removeDatabase(join(dir, name));
-      const file = openSync(join(dir, name), "wx");
-      return {
-        write: async (chunk) => void writeSync(file, chunk),
-        finish: async () => closeSync(file),
-        discard: async () => {
-          closeSync(file);
-          removeDatabase(join(dir, name));
-        },
-      };
-    },
-  };
 }
 
 /** A member with data ignores what it is told to begin with. */
