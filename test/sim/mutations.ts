@@ -59,9 +59,10 @@ export const mutations: readonly Mutation[] = [
   {
     name: "read-answer-for-another",
     finds: ["stale read"],
-    seeds: 40,
+    seeds: 30,
     minutes: 3,
     bug: "an answer to an earlier read request is taken for a later one (etcd 20418)",
+    only: ["pause", "island", "delay"],
     patches: [
       {
         file: "src/server/replica/linear-reads.ts",
@@ -73,9 +74,10 @@ export const mutations: readonly Mutation[] = [
   {
     name: "read-without-quorum",
     finds: ["stale read"],
-    seeds: 40,
+    seeds: 20,
     minutes: 3,
     bug: "a leader answers reads without asking whether it still leads (Jepsen 2014)",
+    only: ["island", "pause"],
     patches: [
       {
         file: "src/server/raft/reads.ts",
@@ -88,7 +90,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "read-before-first-commit",
     finds: ["stale read"],
-    seeds: 20,
+    seeds: 10,
     minutes: 3,
     bug: "a new leader answers reads before it has committed in its term (etcd 14258)",
     patches: [{ file: "src/server/raft/reads.ts", find: "|| !state.committedInTerm) return;", replace: ") return;" }],
@@ -96,7 +98,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "stale-leader-revokes",
     finds: ["lease early"],
-    seeds: 40,
+    seeds: 10,
     minutes: 3,
     bug: "a leader that was stalled revokes leases that its successor has renewed (etcd 15247)",
     patches: [
@@ -125,7 +127,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "watch-after-snapshot",
     finds: ["watch reliable", "watch resumable"],
-    seeds: 20,
+    seeds: 30,
     minutes: 3,
     bug: "a watcher does not go on from its own revision after a snapshot was installed (etcd 15271)",
     patches: [
@@ -171,7 +173,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "revision-from-rows",
-    finds: ["state machine", "invariant"],
+    finds: ["state machine", "invariant", "watch resumable"],
     seeds: 20,
     minutes: 3,
     bug: "after a restart the revision is that of the newest row, which a compaction may have deleted (etcd 17780)",
@@ -202,7 +204,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "compaction-drops-tombstone",
     finds: ["watch reliable", "watch resumable"],
-    seeds: 30,
+    seeds: 20,
     minutes: 3,
     bug: "compaction deletes the deletion at the compact revision itself (etcd 18089, 19179)",
     patches: [
@@ -237,10 +239,11 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "commit-older-term",
-    finds: ["quorum durability", "state machine safety", "leader completeness", "invariant"],
-    seeds: 60,
+    finds: ["commit rule"],
+    seeds: 10,
     minutes: 3,
     bug: "a leader commits entries of earlier terms by counting (thesis 3.6.2)",
+    only: ["crash", "island", "oneWayCut"],
     patches: [
       {
         file: "src/server/raft/replication.ts",
@@ -251,8 +254,8 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "vote-not-durable",
-    finds: ["election safety"],
-    seeds: 60,
+    finds: ["one vote", "election safety"],
+    seeds: 10,
     minutes: 3,
     bug: "the vote is forgotten in a crash, so that a member votes twice in a term",
     patches: [
@@ -266,7 +269,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "vote-for-shorter-log",
     finds: ["leader completeness", "invariant"],
-    seeds: 20,
+    seeds: 15,
     minutes: 3,
     bug: "a vote goes to a candidate whose log is behind (thesis 3.6.1)",
     patches: [
@@ -299,9 +302,10 @@ export const mutations: readonly Mutation[] = [
   {
     name: "two-changes",
     finds: ["changes", "invariant", "quorum durability"],
-    seeds: 60,
+    seeds: 40,
     minutes: 3,
     bug: "a change of the membership is proposed while another one is under way (Ongaro 2015)",
+    only: ["learner", "replace"],
     patches: [
       {
         file: "src/server/raft/proposals.ts",
@@ -318,7 +322,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "log-beyond-durable",
     finds: ["invariant", "failure"],
-    seeds: 20,
+    seeds: 5,
     minutes: 3,
     bug: "the log is dropped up to what is applied and not up to what the state file holds durably",
     patches: [
@@ -332,7 +336,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "forwarded-twice",
     finds: ["exactly once"],
-    seeds: 20,
+    seeds: 15,
     minutes: 3,
     bug: "a forwarded proposal that arrives twice is appended twice",
     patches: [
@@ -360,7 +364,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "lost-tail-unnoticed",
     finds: ["quorum durability", "leader completeness", "invariant", "log gap"],
-    seeds: 40,
+    seeds: 20,
     minutes: 3,
     bug: "a log that lost its end is believed",
     patches: [
@@ -374,7 +378,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "rot-unnoticed",
     finds: ["read", "state hash", "state machine", "write answer", "watch reliable"],
-    seeds: 40,
+    seeds: 15,
     minutes: 3,
     bug: "a revision with a wrong checksum is served",
     patches: [

@@ -87,7 +87,8 @@ describe("the simulator finds a real bug that is put in:", () => {
     { timeout: 20 * 60_000 },
     async ({ name, seeds, minutes, finds, only }) => {
       const bundle = await buildSimulator(name);
-      const outcomes = await simulate(bundle, ["--seeds", `1..${seeds}`, "--minutes", String(minutes)]);
+      const faults = only === undefined ? [] : ["--only", only.join()];
+      const outcomes = await simulate(bundle, ["--seeds", `1..${seeds}`, "--minutes", String(minutes), ...faults]);
       const violation = outcomes.at(-1)?.violation;
       expect(finds, violation?.message).toContain(violation?.check);
     },

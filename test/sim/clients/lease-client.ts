@@ -53,7 +53,9 @@ export class LeaseClient {
     for (let at = 0; at < attached; at += 1) await this.attach(id, at);
     const renewals = this.random.below(6);
     for (let at = 0; at < renewals && !this.shared.stopping(); at += 1) {
-      await this.shared.world.sleep((ttlSeconds * 1000) / this.random.between(2, 4));
+      // Now and then as late as can be, or later.
+      const share = this.random.chance(0.15) ? 0.97 + this.random.fraction() * 0.15 : 1 / this.random.between(2, 4);
+      await this.shared.world.sleep(ttlSeconds * 1000 * share);
       if (!(await this.renew(id))) return;
       if (this.random.chance(0.2)) await this.timeToLive(id, ttlSeconds);
     }

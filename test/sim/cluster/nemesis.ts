@@ -323,8 +323,9 @@ export class Nemesis {
       await operator.remove(this.random.pick([...voters, ...learners]));
       return;
     }
-    const joiner = await operator.addMember(!this.random.chance(0.2));
-    if (joiner === undefined || this.random.chance(0.2)) return;
+    const asLearner = !this.random.chance(0.2);
+    const joiner = await operator.addMember(asLearner);
+    if (joiner === undefined || !asLearner || this.random.chance(0.2)) return;
     await operator.promote(joiner.id, 20);
   }
 }
