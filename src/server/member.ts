@@ -57,7 +57,9 @@ export interface Member {
   readonly removed: Promise<void>;
   /** Starts to take part in the cluster. */
   start(): void;
-  /** Hands leadership over if it can, and lets go of everything. */
+  /** Hands leadership over if it can; to be called while clients are still served. */
+  handOver(): Promise<void>;
+  /** Lets go of everything. */
   close(): Promise<void>;
 }
 
@@ -181,6 +183,7 @@ function assemble(options: MemberOptions, opened: Opened, peers: PeerRoom): Memb
   const { replica, hub } = assembled;
   peers.attach(assembled.listener);
   let stopHurrying: (() => void) | undefined;
+  let farewell: Promise<void> | undefined;
   return {
     replica,
     hub,
@@ -189,14 +192,28 @@ function assemble(options: MemberOptions, opened: Opened, peers: PeerRoom): Memb
     removed: removal.happened,
     start: () => {
       assembled.start();
-      if (options.config.initialElectionTickAdvance)
-        stopHurrying = hurryFirstElection(electionOptions(options, replica, peers));
+      if (!options.config.initialElectionTickAdvance) return;
+      stopHurrying = hurryFirstElection(electionOptions(options, replica, peers));
+    },
+    handOver: async () => {
+      if (replica.status().role !== "leader") return;
+      await replica.handOver();
+      farewell = pause(farewellHeartbeats * options.config.heartbeatIntervalMs);
     },
     close: async () => {
       stopHurrying?.();
-      await assembled.close({ transfer: true });
+      await farewell;
+      await assembled.close();
+      await peers.close();
     },
   };
+}
+
+/** Proposals that the others sent to their former leader come back to them, to be sent to the new one. */
+const farewellHeartbeats = 2;
+
+function pause(delayMs: number): Promise<void> {
+  return new Promise((resolve) => systemClock.after(delayMs, resolve));
 }
 
 function electionOptions({ config }: MemberOptions, replica: LocalReplica, peers: PeerRoom): FirstElectionOptions {

@@ -104,6 +104,7 @@ function running(member: Member, door: FrontDoor, version: ClusterVersion): Runn
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     version.stop();
+    await member.handOver();
     await door.close();
     await member.close();
   };

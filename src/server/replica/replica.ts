@@ -76,9 +76,14 @@ export class LocalReplica implements Replica {
     if (!this.closed && this.options.core.leader === undefined) this.turn.step({ kind: "campaign" });
   }
 
+  /** Gives leadership to another voter, if this member leads and there is one. For a server that ends but still answers. */
+  async handOver(): Promise<void> {
+    if (!this.closed) await this.parts.transfer.giveAway();
+  }
+
   /** With `transfer` leadership goes to another voter first, if that takes no longer than an election timeout. */
   async close(how: { readonly transfer?: boolean } = {}): Promise<void> {
-    if (how.transfer === true && !this.closed) await this.parts.transfer.giveAway();
+    if (how.transfer === true) await this.handOver();
     this.stop();
     this.parts.sender.close();
     this.maintenance.close();
