@@ -140,9 +140,9 @@ export class Turn {
     }
     this.applying += 1;
     this.options.state.apply(apply.entries, (batch) => {
-      if (this.stopped) return;
       this.step({ kind: "applied", index: apply.last });
-      this.guard(() => this.options.onApplied(batch, apply.entries.some(isChange)));
+      if (!this.stopped) this.guard(() => this.options.onApplied(batch, apply.entries.some(isChange)));
+      // Also at the end of the member: whoever waits for this holds the files.
       this.applied();
     });
   }
