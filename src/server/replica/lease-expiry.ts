@@ -29,6 +29,8 @@ interface Running {
   /** Checkpoints asked for, the stored one included, and how many of them a later entry took back. */
   checkpoints: number;
   takenBack: number;
+  /** Renewals that came in time and wait until this member is sure that it leads. */
+  arrived: number;
   /** Renewals that wait until the expired lease is gone. */
   readonly waiters: Waiter[];
 }
@@ -102,6 +104,19 @@ export class LeaseExpiry {
   }
 
   /**
+   * A renewal has come, and it is not known yet whether this member leads, or what it has not applied: until the returned
+   * function is called the lease does not expire, for a slow server is not its client's fault. No use for one that has expired.
+   */
+  arrive(id: bigint): () => void {
+    const lease = this.running.get(id);
+    if (lease === undefined || this.isExpired(lease)) return () => undefined;
+    lease.arrived += 1;
+    return () => {
+      lease.arrived -= 1;
+    };
+  }
+
+  /**
    * Restarts the time of a lease: its full TTL in seconds, 0 once an expired one is gone, undefined if unknown. Rejects
    * with NotPrimaryLessor if this member stops leading meanwhile.
    */
@@ -155,7 +170,10 @@ export class LeaseExpiry {
       if (next === undefined || next.atMs > nowMs) break;
       this.heap.pop();
       const lease = this.running.get(next.id);
-      if (lease !== undefined && lease.deadlineMs <= nowMs) this.expired.add(next.id);
+      if (lease === undefined || lease.deadlineMs > nowMs) continue;
+      if (this.isExpired(lease)) this.expired.add(next.id);
+      // Looked at again, whatever the renewal comes to.
+      else this.heap.push({ id: next.id, atMs: nowMs + 1 });
     }
     this.revokeExpired();
   }
@@ -180,11 +198,11 @@ export class LeaseExpiry {
   }
 
   private isExpired(lease: Running): boolean {
-    return lease.deadlineMs <= this.options.nowMs();
+    return lease.arrived === 0 && lease.deadlineMs <= this.options.nowMs();
   }
 
   private start({ id, ttlSeconds }: Pick<Lease, "id" | "ttlSeconds">, deadlineMs: number, checkpoints: number): void {
-    this.running.set(id, { ttlSeconds, deadlineMs, checkpoints, takenBack: 0, waiters: [] });
+    this.running.set(id, { ttlSeconds, deadlineMs, checkpoints, takenBack: 0, arrived: 0, waiters: [] });
     this.heap.push({ id, atMs: deadlineMs });
   }
 

@@ -95,13 +95,18 @@ export class ReplicaLeases implements LeaseClock {
 
   /** Renews as the leader: the full TTL in seconds, 0 if the lease is gone. Rejects with NotPrimaryLessor on any other member. */
   async renewHere(id: bigint): Promise<number> {
-    if (this.isAlone && this.expiry.primary) {
-      const renewed = await this.renewTimed(id);
-      if (renewed !== undefined) return renewed;
+    const release = this.expiry.arrive(id);
+    try {
+      if (this.isAlone && this.expiry.primary) {
+        const renewed = await this.renewTimed(id);
+        if (renewed !== undefined) return renewed;
+      }
+      // The grant may be committed but not applied yet: look again once everything acknowledged is here (spec 5.4).
+      await this.confirmPrimary();
+      return (await this.renewTimed(id)) ?? 0;
+    } finally {
+      release();
     }
-    // The grant may be committed but not applied yet: look again once everything acknowledged is here (spec 5.4).
-    await this.confirmPrimary();
-    return (await this.renewTimed(id)) ?? 0;
   }
 
   /** What is left as the leader knows it; -1 for a lease that is gone. Rejects with NotPrimaryLessor on any other member. */

@@ -65,6 +65,28 @@ describe("lease expiry", () => {
     expect(expiry.renew(7n)).toBeUndefined();
   });
 
+  it("waits for a renewal that has come in time, and for none that came too late", async () => {
+    const { expiry, advance, ids } = leader([
+      { id: 1n, ttlSeconds: 2 },
+      { id: 2n, ttlSeconds: 2 },
+    ]);
+    advance(2900);
+    const [inTime, given] = [expiry.arrive(1n), expiry.arrive(2n)];
+    advance(2000);
+    expiry.scan();
+    expect(ids()).toEqual([]);
+    expect(await expiry.renew(1n)).toBe(2);
+    inTime();
+    given();
+    expiry.arrive(2n);
+    advance(500);
+    expiry.scan();
+    expect(ids()).toEqual([2n]);
+    advance(2000);
+    expiry.scan();
+    expect(ids()).toEqual([2n, 1n]);
+  });
+
   it("tries a failed revocation again, so that no key lives for ever", async () => {
     const { expiry, advance, revoked, ids } = leader();
     expiry.follow([{ kind: "granted", id: 7n, ttlSeconds: 2 }]);

@@ -115,6 +115,21 @@ describe("a lease in a cluster", () => {
     expect(await world.settle(renewal)).toBe(60);
   });
 
+  it("does not expire while a renewal that came in time waits for the leader to be sure of itself", async () => {
+    const leader = await three();
+    await grant(leader, 7n, 5n);
+    await world.run(4700);
+    world.isolate(leader.id);
+    const renewal = leader.replica.leases.renew(7n, patient());
+    await world.run(900);
+    expect(leader.core.role).toBe("leader");
+    world.heal();
+    expect(await world.settle(renewal)).toBe(5);
+    await world.run(4000);
+    expect(leader.replica.state.lease(7n)).toBeDefined();
+    await world.until(() => leader.replica.state.lease(7n) === undefined, "it expires after all", 3000);
+  });
+
   it("keeps a blocked renewal of an expired one waiting over a leader change, and then renews it", async () => {
     const leader = await three();
     const follower = await world.follower();
