@@ -59,10 +59,10 @@ export const mutations: readonly Mutation[] = [
   {
     name: "read-answer-for-another",
     finds: ["stale read"],
-    seeds: 30,
+    seeds: 40,
     minutes: 3,
     bug: "an answer to an earlier read request is taken for a later one (etcd 20418)",
-    only: ["pause", "island", "delay"],
+    only: ["pause", "split", "reorder"],
     patches: [
       {
         file: "src/server/replica/linear-reads.ts",
@@ -301,11 +301,11 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "two-changes",
-    finds: ["changes", "invariant", "quorum durability"],
-    seeds: 40,
+    finds: ["changes", "invariant", "quorum durability", "state machine"],
+    seeds: 20,
     minutes: 3,
     bug: "a change of the membership is proposed while another one is under way (Ongaro 2015)",
-    only: ["learner", "replace"],
+    only: ["learner", "replace", "delay"],
     patches: [
       {
         file: "src/server/raft/proposals.ts",

@@ -251,8 +251,8 @@ class Run {
   private async recover(): Promise<void> {
     const { world, cluster, operator } = this;
     // A member that was added, whose operator was not told: whoever looks at the list of members starts it.
-    const { voters, learners } = this.raft.current;
-    for (const id of [...voters, ...learners]) operator.startJoiner(id);
+    const listed = [...this.raft.current.voters, ...this.raft.current.learners];
+    for (const id of listed) operator.startJoiner(id);
     await this.until("a leader", settleMs, () => cluster.leader !== undefined);
     await this.until("the end of what cannot be repaired", settleMs, async () => {
       const { voters, learners } = this.raft.current;

@@ -27,7 +27,7 @@ export interface DoneWrite extends ModelResult {
   readonly index: number;
 }
 
-const hashEvery = 128;
+const hashEvery = 256;
 
 export class HistoryChecks {
   readonly model = new SequentialModel();
