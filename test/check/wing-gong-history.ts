@@ -19,8 +19,10 @@ export function settle(
   owned: (key: string) => boolean = () => true,
 ): Settled {
   const book = new Book(history, owned);
-  const settled = operations.flatMap((operation) => book.settle(operation));
-  return { operations: settled, wrong: [...book.wrong, ...book.unexplained(settled)] };
+  // First what values tell; what is left over can only be lone deletes.
+  const byValue = operations.flatMap((operation) => book.settle(operation));
+  const settled = book.settleDeletes(byValue);
+  return { operations: settled, wrong: [...book.wrong, ...book.unexplained()] };
 }
 
 class Book {
@@ -49,7 +51,6 @@ class Book {
       return [operation];
     }
     const firstPut = putsOf(operation.request)[0];
-    // A lone delete carries no value to find it by: it stays unknown.
     if (firstPut === undefined) return [operation];
     const revision = this.#byPut.get(firstPut);
     if (revision === undefined) return [];
@@ -57,19 +58,46 @@ class Book {
     return [{ ...operation, settledRevision: revision }];
   }
 
-  /** Revisions that no operation accounts for. A delete may be one of those whose outcome stays unknown. */
-  unexplained(operations: readonly Operation[]): string[] {
-    const openDeletes = operations
-      .filter(({ response, settledRevision }) => response === undefined && settledRevision === undefined)
-      .flatMap(({ request }) => request.steps.flatMap((one) => (one.kind === "delete" ? [one.key] : [])));
-    const unknown = new Set(openDeletes);
+  /**
+   * Lone deletes carry no value to find them by. Those of one key differ in nothing but the time of their call, so each
+   * delete in the history that nobody else accounts for goes to the one that was called first. One that gets none did not
+   * happen, or found nothing to delete.
+   */
+  settleDeletes(operations: readonly Operation[]): Operation[] {
+    const left = this.#unexplainedDeletes();
+    const inOrder = operations.filter(isOpen).toSorted((a, b) => a.calledAt - b.calledAt);
+    const found = new Map<Operation, number>();
+    for (const operation of inOrder) {
+      const revision = left.get(loneKey(operation))?.shift();
+      if (revision === undefined) continue;
+      this.#explained.add(revision);
+      found.set(operation, revision);
+    }
+    return operations.flatMap((operation) => {
+      const settledRevision = found.get(operation);
+      if (settledRevision !== undefined) return [{ ...operation, settledRevision }];
+      return isOpen(operation) ? [] : [operation];
+    });
+  }
+
+  /** Revisions that no operation accounts for. */
+  unexplained(): string[] {
     return [...this.#byRevision].flatMap(([revision, changes]) => {
-      const strange = changes.filter(
-        (change) => this.#owned(change.key) && !(change.kind === "delete" && unknown.has(change.key)),
-      );
+      const strange = changes.filter((change) => this.#owned(change.key));
       if (strange.length === 0 || this.#explained.has(revision)) return [];
       return [`invented: nobody wrote revision ${revision} ${JSON.stringify(strange)}`];
     });
+  }
+
+  /** By key, in order, those that are alone in their revision. */
+  #unexplainedDeletes(): Map<string, number[]> {
+    const byKey = new Map<string, number[]>();
+    for (const revision of [...this.#byRevision.keys()].toSorted((a, b) => a - b)) {
+      const [only, ...others] = this.#byRevision.get(revision) ?? [];
+      if (only?.kind !== "delete" || others.length > 0 || this.#explained.has(revision)) continue;
+      byKey.set(only.key, [...(byKey.get(only.key) ?? []), revision]);
+    }
+    return byKey;
   }
 
   #place(put: string, revision: number): void {
@@ -101,6 +129,18 @@ class Book {
       );
     }
   }
+}
+
+/** Whether it is still unknown what became of it. */
+function isOpen({ response, settledRevision }: Operation): boolean {
+  return response === undefined && settledRevision === undefined;
+}
+
+function loneKey({ request }: Operation): string {
+  const [only, ...others] = request.steps;
+  if (only?.kind !== "delete" || others.length > 0)
+    throw new Error("only requests of a single delete are without a value");
+  return only.key;
 }
 
 /** What may be in its revision: its puts, and the deletes of what was there. */

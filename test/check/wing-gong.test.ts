@@ -187,6 +187,14 @@ describe("holding operations against the history", () => {
     expect(settled.operations).toEqual([a2, { ...seen, settledRevision: 3 }]);
   });
 
+  it("gives a delete that nobody owns up to to the unknown delete that was called first", () => {
+    const [late, early] = [lost("b", 2, { kind: "delete", key: "x" }), lost("c", 1, { kind: "delete", key: "x" })];
+    const gone = { revision: 3, changes: [{ kind: "delete" as const, key: "x" }] };
+    const settled = settle([a2, late, early], [revisionOf(2, "1"), gone]);
+    expect(settled.wrong).toEqual([]);
+    expect(settled.operations).toEqual([a2, { ...early, settledRevision: 3 }]);
+  });
+
   it("notices what was lost, changed and invented", () => {
     expect(settle([a2, a3], [revisionOf(2, "1")]).wrong).toEqual([expect.stringMatching(/^lost/)]);
     expect(settle([a2], [revisionOf(2, "other")]).wrong).toContainEqual(expect.stringMatching(/^changed/));
@@ -220,6 +228,19 @@ describe("the search", () => {
       keys: 1,
       clients: 8,
       unknownPercent: 2,
+    });
+    const settled = settle(operations, history);
+    expect(settled.wrong).toEqual([]);
+    expect(checkLinearizable(settled.operations)).toEqual({ kind: "linearizable" });
+  });
+
+  it("takes a long history on keys that all belong together, half of whose writes were never answered", () => {
+    const { operations, history } = randomHistory({
+      seed: 8,
+      operations: 5_000,
+      keys: 6,
+      clients: 8,
+      unknownPercent: 50,
     });
     const settled = settle(operations, history);
     expect(settled.wrong).toEqual([]);

@@ -157,6 +157,7 @@ class Search {
   readonly #stepsMax: number;
   readonly #seen = new Set<string>();
   readonly #done: Done[] = [];
+  readonly #turns: Turns;
   #state = emptyState;
   #marks: [number, number] = [0, 0];
   /** Operations that must be in any order and are not yet in this one. */
@@ -169,6 +170,7 @@ class Search {
     this.#total = operations.length;
     this.#stepsMax = stepsMax;
     this.#missing = operations.filter(isRequired).length;
+    this.#turns = new Turns(operations);
   }
 
   run(): Verdict {
@@ -191,6 +193,7 @@ class Search {
 
   /** Puts the operation next in the order, if the model agrees and this was not tried before. */
   #linearize(entry: Entry): boolean {
+    if (!this.#turns.mayBeNext(entry.operation)) return false;
     const next = step(this.#state, entry.operation);
     if (next === undefined) return false;
     const marks = this.#toggled(entry);
@@ -201,6 +204,7 @@ class Search {
     this.#state = next;
     this.#marks = marks;
     if (isRequired(entry.operation)) this.#missing--;
+    this.#turns.take(entry.operation);
     lift(entry);
     return true;
   }
@@ -209,6 +213,7 @@ class Search {
     this.#state = stateBefore;
     this.#marks = this.#toggled(entry);
     if (isRequired(entry.operation)) this.#missing++;
+    this.#turns.giveBack(entry.operation);
     putBack(entry);
   }
 
@@ -238,6 +243,48 @@ class Search {
     if (this.#deepest.done < 0) this.#remember();
     return this.#deepest.report;
   }
+}
+
+/**
+ * Known revisions never go down along an order, and a change comes before the reads of its revision. So of the operations
+ * that an order must hold, one of the lowest is next: without this the search would pass over a change that has no return,
+ * and find out at the very end.
+ */
+class Turns {
+  readonly #sorted: readonly Operation[];
+  readonly #taken = new Set<Operation>();
+  /** All before this one are taken. */
+  #lowest = 0;
+
+  constructor(operations: readonly Operation[]) {
+    this.#sorted = operations.filter(isRequired).toSorted((a, b) => turnOf(a) - turnOf(b));
+  }
+
+  mayBeNext(operation: Operation): boolean {
+    const lowest = this.#sorted[this.#lowest];
+    return lowest === undefined || !isRequired(operation) || turnOf(operation) === turnOf(lowest);
+  }
+
+  take(operation: Operation): void {
+    if (!isRequired(operation)) return;
+    this.#taken.add(operation);
+    for (;;) {
+      const lowest = this.#sorted[this.#lowest];
+      if (lowest === undefined || !this.#taken.has(lowest)) return;
+      this.#lowest++;
+    }
+  }
+
+  giveBack(operation: Operation): void {
+    if (!this.#taken.delete(operation)) return;
+    while (this.#lowest > 0 && !this.#taken.has(this.#sorted[this.#lowest - 1] ?? operation)) this.#lowest--;
+  }
+}
+
+/** Where an operation with a known revision stands: changes on even places, reads on the odd ones after them. */
+function turnOf(operation: Operation): number {
+  const { response, settledRevision = 0 } = operation;
+  return 2 * (response?.revision ?? settledRevision) + (response === undefined || changes(operation) ? 0 : 1);
 }
 
 /** Whether every order must hold it: it was answered, or it was found in the store. */
