@@ -68,6 +68,7 @@ export function createParts(options: ReplicaOptions, hooks: ReplicaHooks) {
 /** Calls of every kind that wait. */
 function createCommon({ core, peers, clock, identity, limits }: ReplicaOptions, { step }: ReplicaHooks) {
   const proposals = new Proposals({
+    term: () => core.term,
     timeoutMs: limits.requestTimeoutMs,
     heldBytesMax,
     give: (requestId, data) => step({ kind: "propose", requestId, data }),

@@ -2,6 +2,10 @@
  * Calls that wait for their command to be applied: numbered, bounded by one deadline each, answered once.
  * A command that was surely not appended is kept and handed over again when a leader is known; nothing that may have been
  * appended ever is. There is no timer and no listener per call: the owner asks for the overdue ones at every tick.
+ *
+ * What a leader that died made of a command is known as soon as the first entry of a later term is applied. Only the leader
+ * of the term in which the command was handed over could append it (others drop it by its term), and whatever of that term
+ * is not in the log before the later leader's first entry is in no log that counts: the command is lost, and is sent again.
  */
 import { status, WireError, type WireStatus } from "../../../proto/status.js";
 import type { Applied } from "../state/types.js";
@@ -13,6 +17,8 @@ interface Waiting extends Submission {
   readonly deadlineMs: number;
   /** The number under which the core has it, or had it last. */
   attempt: number;
+  /** The term in which the core got it; undefined if it may have been applied without a word, in a snapshot. */
+  term: number | undefined;
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: WireError) => void;
 }
@@ -40,6 +46,8 @@ export interface ProposalsOptions {
   readonly timeoutMs: number;
   /** Commands kept while there is no leader; more are refused. */
   readonly heldBytesMax: number;
+  /** The core's term. */
+  readonly term: () => number;
   /** Hands a command to the core under a number. */
   readonly give: (requestId: number, data: Uint8Array) => void;
 }
@@ -74,7 +82,8 @@ export class Proposals {
   submit(sequence: number, submission: Submission, leaderKnown: boolean): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       const deadlineMs = submission.startedMs + this.options.timeoutMs;
-      const call: Waiting = { ...submission, sequence, deadlineMs, attempt: sequence, resolve, reject };
+      const term = this.options.term();
+      const call: Waiting = { ...submission, sequence, deadlineMs, attempt: sequence, term, resolve, reject };
       this.waiting.set(sequence, call);
       if (leaderKnown) this.options.give(sequence, call.data);
       else this.hold(call);
@@ -101,6 +110,19 @@ export class Proposals {
     return true;
   }
 
+  /** The first entry of a term was applied: commands of earlier terms that were not applied before it are lost. */
+  termBegan(term: number): void {
+    for (const call of this.waiting.values()) {
+      const lost = call.term !== undefined && call.term < term && !this.held.has(call.sequence);
+      if (lost) this.notAppended(call.attempt);
+    }
+  }
+
+  /** The state was replaced by a snapshot, which may hold any command that the core has got. */
+  stateReplaced(): void {
+    for (const call of this.waiting.values()) if (!this.held.has(call.sequence)) call.term = undefined;
+  }
+
   /** The member refuses this attempt under pressure. */
   refused(requestId: number, wireStatus: WireStatus): boolean {
     const call = this.callOf(requestId);
@@ -118,6 +140,7 @@ export class Proposals {
       if (call === undefined) continue;
       this.retries.delete(call.attempt);
       call.attempt = this.nextSequence();
+      call.term = this.options.term();
       this.retries.set(call.attempt, sequence);
       this.options.give(call.attempt, call.data);
     }

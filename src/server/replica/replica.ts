@@ -210,12 +210,21 @@ export class LocalReplica implements Replica {
     appliedWait.advance(core.appliedIndex);
     for (const entry of batch) {
       leases.follow(entry.leases);
-      if (entry.request === undefined && entry.term === core.term && core.role === "leader") leases.promote();
+      if (entry.request === undefined) this.termBegan(entry.term);
       this.settle(entry);
       if (entry.result.kind === "ok" && entry.result.response.kind === "compact") this.maintenance.compactionStarted();
     }
     reads.applied(core.appliedIndex);
     logCompactor.applied();
+  }
+
+  /** The first entry of a leader, which holds no command, was applied. */
+  private termBegan(term: number): void {
+    const { core } = this.options;
+    const { leases, proposals } = this.parts;
+    if (term === core.term && core.role === "leader") leases.promote();
+    proposals.termBegan(term);
+    if (core.leader !== undefined && !core.transferring) proposals.giveHeld();
   }
 
   /** Answers the call of this boot that waits for the entry. */
@@ -229,7 +238,8 @@ export class LocalReplica implements Replica {
 
   /** Calls whose entries the snapshot holds wait for their deadline: what they came to is not known here. */
   private installed(snapshot: SnapshotMeta): void {
-    const { receiver, links, appliedWait, reads } = this.parts;
+    const { receiver, links, appliedWait, reads, proposals } = this.parts;
+    proposals.stateReplaced();
     this.options.onRestored();
     links.update();
     appliedWait.advance(snapshot.index);

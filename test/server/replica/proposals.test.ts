@@ -13,7 +13,9 @@ function applied(result: CommandResult): Applied {
 
 function world(heldBytesMax = 1000) {
   const given: number[] = [];
-  const proposals = new Proposals({ timeoutMs, heldBytesMax, give: (requestId) => given.push(requestId) });
+  const core = { term: 2 };
+  const give = (requestId: number): void => void given.push(requestId);
+  const proposals = new Proposals({ timeoutMs, heldBytesMax, term: () => core.term, give });
   const submit = (more: Partial<Submission> = {}, leaderKnown = true) => {
     const sequence = proposals.nextSequence();
     const submission = {
@@ -25,7 +27,7 @@ function world(heldBytesMax = 1000) {
     } as const;
     return { sequence, answer: proposals.submit(sequence, submission, leaderKnown) };
   };
-  return { proposals, given, submit };
+  return { proposals, given, submit, core };
 }
 
 describe("proposals", () => {
@@ -151,5 +153,49 @@ describe("proposals that were not appended", () => {
   it("leave a number that is no proposal's to whoever it belongs to", () => {
     const { proposals } = world();
     expect(proposals.notAppended(proposals.nextSequence())).toBe(false);
+  });
+});
+
+describe("a leader that is gone", () => {
+  it("leaves commands that are known to be lost once a later term has begun, and these are handed over again", async () => {
+    const { proposals, given, submit, core } = world();
+    const [applies, lost] = [submit(), submit()];
+    proposals.settle(applies.sequence, applied({ kind: "ok", revision: 2, response: { kind: "compact" } }));
+    core.term = 3;
+    const later = submit();
+    proposals.termBegan(3);
+    proposals.giveHeld();
+    expect(given).toEqual([applies.sequence, lost.sequence, later.sequence, 4]);
+    proposals.settle(lost.sequence, applied({ kind: "ok", revision: 3, response: { kind: "compact" } }));
+    expect(await lost.answer).toMatchObject({ revision: 3 });
+    // Lost once more, by the leader of the third term.
+    core.term = 4;
+    proposals.termBegan(4);
+    proposals.giveHeld();
+    expect(given).toHaveLength(5);
+    proposals.fail(later.sequence, status.Stopped);
+    await expect(later.answer).rejects.toMatchObject(status.Stopped);
+    expect(proposals.pendingCount).toBe(0);
+  });
+
+  it("leaves those in doubt that a snapshot may hold: they wait for their deadline", async () => {
+    const { proposals, given, submit, core } = world();
+    const doubtful = submit();
+    const held = submit({}, false);
+    proposals.stateReplaced();
+    core.term = 3;
+    proposals.termBegan(3);
+    proposals.giveHeld();
+    expect(given).toEqual([doubtful.sequence, 3]);
+    proposals.expire({ nowMs: timeoutMs, ...healthy });
+    await expect(doubtful.answer).rejects.toMatchObject(status.Timeout);
+    await expect(held.answer).rejects.toMatchObject(status.Timeout);
+  });
+
+  it("fails what only it could append", async () => {
+    const { proposals, submit } = world();
+    const { answer } = submit({ where: "here" });
+    proposals.termBegan(3);
+    await expect(answer).rejects.toMatchObject(status.RaftProposalDropped);
   });
 });
