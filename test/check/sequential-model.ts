@@ -68,6 +68,7 @@ export class SequentialModel {
   revision = firstRevision;
   compactRevision = -1;
   readonly leases = new Map<bigint, number>();
+  private readonly removedMembers = new Set<bigint>();
   private readonly versions = new Map<string, Version[]>();
   private sortedKeys: string[] = [];
   /** Changes by revision, from revision 2 on. */
@@ -147,10 +148,15 @@ export class SequentialModel {
         return `${body.value.id} ${body.value.ttlSeconds}`;
       case "leaseRevoke":
         return this.revoke(body.value.id, body.value.onlyInTerm === 0n || body.value.onlyInTerm === BigInt(term));
-      case "alarm":
-      case "memberPublish":
-      case "memberAdd":
       case "memberRemove":
+        this.removedMembers.add(body.value.id);
+        return "";
+      case "memberPublish":
+        // Asked for before the removal, and in the log behind it.
+        if (this.removedMembers.has(body.value.id)) fail(status.MemberNotFound);
+        return "";
+      case "alarm":
+      case "memberAdd":
       case "memberUpdate":
       case "memberPromote":
       case "leaseCheckpoint":
