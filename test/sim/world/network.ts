@@ -4,6 +4,7 @@
  */
 import type { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import { Code, WireError } from "../../../proto/status.js";
+import { decodeFrame, encodeFrame } from "../../../src/server/peer/codec.js";
 import type { MemberId, Message } from "../../../src/server/raft/types.js";
 import type { OutgoingSnapshot, PeerAddress, PeerListener, Peers } from "../../../src/server/replica/types.js";
 import { contentOf } from "../disk/virtual-fs.js";
@@ -249,7 +250,9 @@ export class Network {
       return;
     }
     for (const message of messages) this.world.note(message.kind, message.term, Number(to & 0xffffn));
-    process.run(() => listener.messages(messages), `peer ${from.id}`);
+    // As production does: what the frames do not carry does not arrive here either.
+    const arrived = decodeFrame(encodeFrame({ to, messages, pingMs: 0 }), from.id).messages;
+    process.run(() => listener.messages(arrived), `peer ${from.id}`);
   }
 
   /** Links are opened again now and then: a member that was removed is told so, even if it has nothing to say. */
