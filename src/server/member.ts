@@ -198,6 +198,7 @@ function assemble(options: MemberOptions, opened: Opened, peers: PeerRoom): Memb
     handOver: async () => {
       if (replica.status().role !== "leader") return;
       await replica.handOver();
+      if (replica.status().role === "leader") return; // there is nobody to hand over to
       farewell = pause(farewellHeartbeats * options.config.heartbeatIntervalMs);
     },
     close: async () => {
