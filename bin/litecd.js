@@ -3,5 +3,5 @@
 import module from "node:module";
 
 module.enableCompileCache?.();
-const { main } = await import("../dist/src/server/main.js");
+const { main } = await import("../dist/server/main.js");
 await main(process);

@@ -18,7 +18,7 @@ import { type ChaosReport, runChaos } from "./run.js";
 const minutes = Number(process.env["LITECD_CHAOS_MINUTES"] ?? (process.env["CI"] === "true" ? 1.5 : 0.5));
 const seed = Number(process.env["LITECD_CHAOS_SEED"] ?? randomInt(2 ** 31));
 const target = process.env["LITECD_CHAOS_TARGET"] ?? "litecd";
-const main = fileURLToPath(new URL("../../dist/src/server/main.js", import.meta.url));
+const main = fileURLToPath(new URL("../../dist/server/main.js", import.meta.url));
 /** Who dialled whom is read from here. */
 const missing = existsSync("/proc/net/tcp") ? undefined : "the links between members need Linux";
 const verdictMsMax = 120_000;

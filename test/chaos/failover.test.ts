@@ -10,7 +10,7 @@ import { restartAll } from "../../bench/failover/rolling-restart.js";
 import { etcdIn, litecd, type Program } from "../support/member.js";
 import { realEtcdDirectory } from "../support/real-etcd.js";
 
-const main = fileURLToPath(new URL("../../dist/src/server/main.js", import.meta.url));
+const main = fileURLToPath(new URL("../../dist/server/main.js", import.meta.url));
 const electionTimeoutMs = 1_000;
 
 function target(): Program {

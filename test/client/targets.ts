@@ -22,7 +22,7 @@ export interface SdkTarget {
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const litecd = { command: process.execPath, args: [`${root}bin/litecd.js`] };
-const built = existsSync(`${root}dist/src/server/main.js`);
+const built = existsSync(`${root}dist/server/main.js`);
 
 export const targets: readonly SdkTarget[] = [
   { name: "etcd", missing: realEtcdMissing, lacks: [], start: startRealEtcd, startCluster: startRealCluster },

@@ -14,7 +14,7 @@ import { runCrashes } from "./run.js";
 
 const cycles = Number(process.env["LITECD_CRASH_CYCLES"] ?? (process.env["CI"] === "true" ? 50 : 10));
 const seed = Number(process.env["LITECD_CRASH_SEED"] ?? randomInt(2 ** 31));
-const main = fileURLToPath(new URL("../../dist/src/server/main.js", import.meta.url));
+const main = fileURLToPath(new URL("../../dist/server/main.js", import.meta.url));
 
 function target(): Program {
   if (process.env["LITECD_CRASH_TARGET"] !== "etcd") {

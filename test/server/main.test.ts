@@ -319,7 +319,7 @@ function run(...flags: readonly string[]): Promise<Ended> {
   });
 }
 
-describe.skipIf(!existsSync(fileURLToPath(new URL("../../dist/src/server/main.js", import.meta.url))))(
+describe.skipIf(!existsSync(fileURLToPath(new URL("../../dist/server/main.js", import.meta.url))))(
   "as a process (needs npm run build)",
   () => {
     it("exits with etcd's codes", async () => {

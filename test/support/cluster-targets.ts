@@ -14,7 +14,7 @@ export interface ClusterTarget {
   readonly flags: readonly string[];
 }
 
-const builtServer = fileURLToPath(new URL("../../dist/src/server/main.js", import.meta.url));
+const builtServer = fileURLToPath(new URL("../../dist/server/main.js", import.meta.url));
 const flags = ["--unsafe-no-fsync"];
 
 /** Ours as a process; `unavailable` says why it cannot run here. */

@@ -29,7 +29,7 @@ export interface Target {
   start(flags?: Flags): Promise<TargetServer>;
 }
 
-const builtServer = fileURLToPath(new URL("../../dist/src/server/main.js", import.meta.url));
+const builtServer = fileURLToPath(new URL("../../dist/server/main.js", import.meta.url));
 
 const inProcess: Target = {
   name: "in-process",
