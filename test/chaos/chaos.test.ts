@@ -14,6 +14,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { etcdIn, litecd, type Program } from "../support/member.js";
 import { realEtcdDirectory } from "../support/real-etcd.js";
+import { compiler } from "../support/slow-disk.js";
 import { type ChaosReport, runChaos } from "./run.js";
 
 const minutes = Number(process.env["LITECD_CHAOS_MINUTES"] ?? (process.env["CI"] === "true" ? 1.5 : 0.5));
@@ -24,7 +25,7 @@ const main = fileURLToPath(new URL("../../dist/server/main.js", import.meta.url)
 const missing = existsSync("/proc/net/tcp") ? undefined : "the links between members need Linux";
 const verdictMsMax = 120_000;
 /** Slow disks need a C compiler, which CI has; elsewhere this kind of fault is left out without one. A real etcd has none. */
-const slowDisk = target !== "etcd" && (process.env["CI"] === "true" || spawnSync("cc", ["--version"]).status === 0);
+const slowDisk = target !== "etcd" && (process.env["CI"] === "true" || spawnSync(compiler, ["--version"]).status === 0);
 
 function program(): Program {
   if (target === "etcd") return etcdIn(realEtcdDirectory ?? "");

@@ -13,6 +13,9 @@ import type { Program } from "./member.js";
 // Two levels up from this file, and from the bundle of the bench, lies the package.
 const source = fileURLToPath(new URL("../../test/support/slow-fsync.c", import.meta.url));
 
+/** The C compiler, by the name that POSIX systems have for it. */
+export const compiler = "cc";
+
 /** Whoever makes it disposes of it, after the last member is gone. */
 export class SlowDisk {
   readonly #directory: string;
@@ -24,7 +27,7 @@ export class SlowDisk {
   /** Compiles the library. Rejects if there is no C compiler. */
   static async create(): Promise<SlowDisk> {
     const directory = await mkdtemp(join(tmpdir(), "litecd-slow-disk-"));
-    await promisify(execFile)("cc", ["-shared", "-fPIC", "-O1", "-o", join(directory, "slow.so"), source, "-ldl"]);
+    await promisify(execFile)(compiler, ["-shared", "-fPIC", "-O1", "-o", join(directory, "slow.so"), source, "-ldl"]);
     return new SlowDisk(directory);
   }
 
