@@ -72,14 +72,13 @@ export class MemberRemoved extends Error {
 
 /**
  * Opens the data directory, or founds or joins a cluster in it, and listens for the other members. Rejects with
- * BootstrapRefused, MemberRemoved, StorageRefused, StorageFailure, PeerUrlError or the system's error for a port in use.
+ * BootstrapRefused, StorageRefused, StorageFailure, PeerUrlError or the system's error for a port in use.
  */
 export async function openMember(options: MemberOptions): Promise<Member> {
   const opened = await openDirectory(options);
   let peers: PeerRoom | undefined;
   try {
-    const { identity } = opened.durable.initial;
-    if (opened.durable.state.reader.isRemoved(identity.memberId)) throw new MemberRemoved("removed from the cluster");
+    warnIfRemoved(options, opened.durable);
     const gate = gateOf(opened.durable);
     peers = await listenForPeers(options, opened.durable, gate);
     const member = assemble(options, opened, peers);
@@ -90,6 +89,18 @@ export async function openMember(options: MemberOptions): Promise<Member> {
     await closeDurable(opened.durable);
     throw error;
   }
+}
+
+/**
+ * A member that knows of its removal starts all the same, until another one tells it to go: it may be the only one that knows,
+ * and then the others cannot elect a leader without its word.
+ */
+function warnIfRemoved({ logger }: MemberOptions, { initial, state }: Durable): void {
+  const { memberId } = initial.identity;
+  if (!state.reader.isRemoved(memberId)) return;
+  logger.warn("this member was removed from the cluster, and ends when another one knows", {
+    "local-member-id": memberId,
+  });
 }
 
 /** Who is turned away because it was removed. */

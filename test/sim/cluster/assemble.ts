@@ -21,19 +21,13 @@ export interface Running extends AssembledMember {
   readonly logger: Logger;
 }
 
-/** Undefined if the cluster has removed this member: it never runs again. */
-export function assemble(
-  member: SimMember,
-  process: SimProcess,
-  bootstrap: Bootstrap | undefined,
-): Running | undefined {
+export function assemble(member: SimMember, process: SimProcess, bootstrap: Bootstrap | undefined): Running {
   const { tuning, network } = member.shared;
   const onFatal = (error: unknown): void => {
     if (member.process === process) member.failed(error);
   };
   const { log, state } = openDisk(member, bootstrap, onFatal);
   const { initial } = log;
-  if (state.reader.isRemoved(member.id)) return undefined;
   const { electionMs, heartbeatMs } = tuning;
   const core = createCore({
     initial,

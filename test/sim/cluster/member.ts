@@ -94,7 +94,6 @@ export class SimMember {
   private boot(process: SimProcess): void {
     try {
       const parts = assemble(this, process, this.bootstrap);
-      if (parts === undefined) return this.removed();
       this.bootstrap = undefined;
       this.parts = parts;
       this.state = "up";
