@@ -39,8 +39,11 @@ class LocalFileWriter implements FileWriter {
   }
 
   async finish(): Promise<void> {
-    await this.file.sync();
-    await this.file.close();
+    try {
+      await this.file.sync();
+    } finally {
+      await this.file.close();
+    }
     const directory = await open(this.dir, "r");
     try {
       await directory.sync();
