@@ -23,6 +23,8 @@ export interface ReplicaCounts {
   readonly leaderChanges: number;
 }
 
+/** Election timeouts after which a write that is not durable yet means that the disk hangs. */
+const hangingDiskElections = 2;
 const leaseScanIntervalMs = 500;
 
 export class LocalReplica implements Replica {
@@ -300,6 +302,7 @@ export class LocalReplica implements Replica {
     const nowMs = clock.monotonicMs();
     leases.tick();
     this.turn.step({ kind: "tick" });
+    this.yieldIfDiskHangs(this.turn.tickWrites());
     reads.tick(nowMs);
     this.expire(nowMs);
     if (core.leader !== undefined && !core.transferring) proposals.giveHeld();
@@ -313,6 +316,19 @@ export class LocalReplica implements Replica {
     removal.tick();
     links.tick(nowMs);
     this.options.state.checkpoint();
+  }
+
+  /**
+   * A leader whose disk does not answer still sends heartbeats, so nobody would depose it; yet it applies nothing, and its
+   * clients wait and its leases run out. It hands over to a follower whose disk works (spec/raft-storage.md 1.16).
+   */
+  private yieldIfDiskHangs(owedTicks: number): void {
+    const { core, limits, logger } = this.options;
+    const { heir } = core;
+    if (owedTicks * limits.heartbeatMs < hangingDiskElections * limits.electionMs) return;
+    if (core.role !== "leader" || core.transferring || heir === undefined) return;
+    logger.warn("the disk does not answer; handing over the leadership", { to: heir, owedTicks });
+    this.turn.step({ kind: "transfer", to: heir });
   }
 
   private expire(nowMs: number): void {

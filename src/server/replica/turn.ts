@@ -29,6 +29,8 @@ export interface TurnOptions {
 
 interface Write {
   readonly append: Append;
+  /** Ticks of the owner since it was handed out. */
+  ticks: number;
   done: boolean;
 }
 
@@ -68,6 +70,12 @@ export class Turn {
     this.stopped = true;
   }
 
+  /** Once a Raft tick: for how many ticks the disk has owed us the oldest write; 0 if it owes none. */
+  tickWrites(): number {
+    for (const write of this.writes) write.ticks += 1;
+    return this.writes[0]?.ticks ?? 0;
+  }
+
   /** Nothing is applied from the moment this resolves until the returned function is called. One pause at a time. */
   async pauseApplying(): Promise<() => void> {
     this.held ??= [];
@@ -103,7 +111,7 @@ export class Turn {
   }
 
   private append(append: Append): void {
-    const write: Write = { append, done: false };
+    const write: Write = { append, ticks: 0, done: false };
     this.writes.push(write);
     const { install } = append;
     this.options.log.append(append, () => {

@@ -62,6 +62,8 @@ export class ClusterWorld {
   claimsUnconnected: bigint | undefined;
   /** A member that tells other hashes of its state than it has. */
   spoilMarks: bigint | undefined;
+  /** A member whose disk answers nothing. */
+  hangingDisk: bigint | undefined;
   snapshotsSent = 0;
   snapshotsTried = 0;
   /** Snapshots arrive, but for their end, and wait for this. */
@@ -88,6 +90,12 @@ export class ClusterWorld {
     for (const memberId of ids) {
       this.start(memberId, { kind: "found", identity: { clusterId, memberId }, membership, founders });
     }
+  }
+
+  private whenDiskAnswers(id: bigint, work: () => void): void {
+    if (this.hangingDisk === id)
+      this.timers.push({ atMs: this.nowMs + stepMs, callback: () => this.whenDiskAnswers(id, work) });
+    else work();
   }
 
   /** Starts a member that was added, from nothing. */
@@ -124,7 +132,7 @@ export class ClusterWorld {
       random: seededRandom(Number(id % 1000n) + initial.bootCount * 1000),
       identity: initial.identity,
       bootCount: initial.bootCount,
-      log: inlineLog(stores.log, { ...inline, defer }),
+      log: inlineLog(stores.log, { ...inline, defer: (work) => this.whenDiskAnswers(id, () => defer(work)) }),
       state: inlineState(stores.state, { ...inline, defer }),
       clock,
       schedule: defer,

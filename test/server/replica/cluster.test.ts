@@ -128,3 +128,24 @@ describe("a member without a quorum", () => {
     await expect(write).rejects.toMatchObject(status.TimeoutDueToConnectionLost);
   });
 });
+
+describe("a leader whose disk hangs", () => {
+  it("hands over, and writes go on at the next one", async () => {
+    three();
+    const first = await world.leader();
+    await world.put(first.id, "before");
+    world.hangingDisk = first.id;
+    const [other] = world.running().filter(({ id }) => id !== first.id);
+    void world
+      .replica(first.id)
+      .propose(putOf("owed"))
+      .catch(() => undefined);
+    await world.until(
+      () => world.running().some(({ core, id }) => core.role === "leader" && id !== first.id),
+      "a new leader",
+    );
+    await world.put(other?.id ?? 0n, "after");
+    world.hangingDisk = undefined;
+    await world.until(() => world.keys(first.id).includes("after=v"), "the old leader catches up");
+  });
+});
