@@ -63,7 +63,7 @@ describe.skipIf(missing !== undefined)("a cluster whose members and links fail",
           `${wrong.length} promises broken:\n${wrong.slice(0, 12).join("\n")}\nAgain: ${again}\nAll of it: ${kept}`,
         );
       }
-      expect(revision).toBeGreaterThan(100);
+      expect(revision).toBeGreaterThan(20);
       expect(evidence.leases.length).toBeGreaterThan(0);
     },
     forMs + verdictMsMax,
