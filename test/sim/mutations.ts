@@ -130,6 +130,7 @@ export const mutations: readonly Mutation[] = [
     seeds: 30,
     minutes: 3,
     bug: "a watcher does not go on from its own revision after a snapshot was installed (etcd 15271)",
+    only: ["island", "hostDown", "pause"],
     patches: [
       {
         file: "src/server/watch/stream.ts",
@@ -287,7 +288,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "two-changes",
     finds: ["changes", "invariant", "quorum durability", "state machine"],
-    seeds: 20,
+    seeds: 60,
     minutes: 3,
     bug: "a change of the membership is proposed while another one is under way (Ongaro 2015)",
     only: ["learner", "replace", "delay"],
