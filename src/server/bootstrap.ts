@@ -51,13 +51,19 @@ export class BootstrapRefused extends Error {
   readonly reason = "bootstrap";
 }
 
+/** What is there before the identity is: the log's own file, not the sentinel and the state that follow it. */
+const unfinishedLog = /^raft\.db(-wal|-shm|-journal)?$/;
+
 /** A founder asks only whether it has been there before; a joiner needs the answer. */
 const founderAskMs = 1000;
 const joinerAskMs = 5000;
 
-/** A member with data knows who it is: the flags about the cluster count for nothing. */
+/**
+ * A member with data knows who it is: the flags about the cluster count for nothing. A start that was cut off before it had
+ * written that leaves a log without its companions, and has not begun.
+ */
 export function hasData(memberDir: string): boolean {
-  return existsSync(memberDir) && readdirSync(memberDir).length > 0;
+  return existsSync(memberDir) && readdirSync(memberDir).some((name) => !unfinishedLog.test(name));
 }
 
 /** How a member without data begins. Throws BootstrapRefused. */

@@ -1,10 +1,14 @@
 /** How a member without data begins, by what the others answer. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Answer, ClusterViewAnswer } from "../../proto/gen/internal/peer.js";
-import { beginning, firstPeersOf } from "../../src/server/bootstrap.js";
+import { beginning, firstPeersOf, hasData } from "../../src/server/bootstrap.js";
 import { clusterIdOf, memberIdOf } from "../../src/server/config/identity.js";
 import { systemClock } from "../../src/server/runtime/clock.js";
 import { silentLogger } from "../../src/server/runtime/logger.js";
+import { startTestServer } from "../../src/server/testing.js";
 import { configOf } from "./config/parse.js";
 
 const [a, b, c] = ["http://h:1", "http://h:2", "http://h:3"] as const;
@@ -80,5 +84,32 @@ describe("a joiner", () => {
   it("that comes back knowing nobody asks who the others are", async () => {
     expect((await firstPeersOf(asking(joiner, { [a]: notYet, [b]: known }), 3n)).map(({ id }) => id)).toEqual([1n, 2n]);
     expect(await firstPeersOf(asking(joiner, {}), 3n)).toEqual([]);
+  });
+});
+
+describe("a data directory", () => {
+  it("holds a member from the sentinel on, not from the first file on", () => {
+    const dir = mkdtempSync(join(tmpdir(), "litecd-begun-"));
+    try {
+      expect(hasData(join(dir, "missing"))).toBe(false);
+      for (const name of ["raft.db", "raft.db-wal", "raft.db-shm"]) writeFileSync(join(dir, name), "");
+      expect(hasData(dir)).toBe(false);
+      writeFileSync(join(dir, "raft.sentinel"), "");
+      expect(hasData(dir)).toBe(true);
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  });
+
+  it("in which a start was cut off before it wrote who it is serves the next start", async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), "litecd-begun-"));
+    try {
+      mkdirSync(join(dataDir, "member"));
+      writeFileSync(join(dataDir, "member", "raft.db"), "");
+      await using server = await startTestServer({ config: { dataDir } });
+      expect(server.endpoint).not.toBe("");
+    } finally {
+      rmSync(dataDir, { recursive: true });
+    }
   });
 });
