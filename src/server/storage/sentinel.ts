@@ -23,10 +23,15 @@ export class Sentinel {
   readonly #descriptor: number;
   readonly #buffer = Buffer.alloc(sizeBytes);
 
+  /** Throws StorageFailure. */
   constructor(path: string) {
     this.path = path;
-    // Neither truncated nor appended to: the 16 bytes are written in place.
-    this.#descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    try {
+      // Neither truncated nor appended to: the 16 bytes are written in place.
+      this.#descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    } catch (error) {
+      throw asFailure(error, path);
+    }
   }
 
   /** The recorded position; undefined if nothing was ever recorded. Throws StorageFailure if the file is damaged. */

@@ -1,5 +1,5 @@
 /** raft.db: what was appended is there, what is damaged is found, what is in use stays locked. */
-import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import BetterSqlite3 from "better-sqlite3";
@@ -384,6 +384,14 @@ describe("the sentinel", () => {
     close();
     rmSync(join(dir, "raft.sentinel"));
     expect(positions(openStore())).toHaveLength(5);
+  });
+
+  it("that cannot be opened stops the member like any other file", () => {
+    filled();
+    close();
+    rmSync(join(dir, "raft.sentinel"));
+    mkdirSync(join(dir, "raft.sentinel"));
+    expect(() => openStore()).toThrow(expect.objectContaining({ name: "StorageFailure", reason: "io" }));
   });
 
   it("finds a flipped bit in itself", () => {
