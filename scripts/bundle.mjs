@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * Bundles the two programs: `litectl` into dist/cli, `litecd` and the files that its threads run into dist/server. A short
- * command, and the start of a member, would spend half of their time on finding and reading small modules.
+ * command, and the start of a member, would spend much of their time on finding and reading small modules.
  */
 import { rm } from "node:fs/promises";
 import { build } from "esbuild";

@@ -3,6 +3,7 @@
  * timeout of one to two election timeouts (`--initial-election-tick-advance`). Safe at any time, because a pre-vote asks a
  * majority first.
  */
+import { majority } from "./raft/quorum.js";
 import type { LocalReplica } from "./replica/replica.js";
 import type { Peers } from "./replica/types.js";
 import type { Clock } from "./runtime/clock.js";
@@ -40,7 +41,7 @@ function quorumReachable({ replica, peers }: FirstElectionOptions): boolean {
   const { memberId } = replica.status();
   const voters = votersOf(replica);
   const reachable = voters.filter((id) => id === memberId || peers.connectedSinceMs(id) !== undefined);
-  return voters.includes(memberId) && reachable.length > voters.length / 2;
+  return voters.includes(memberId) && reachable.length >= majority(voters.length);
 }
 
 /** One after the other, in the order of their ids, or they would split the votes. Where nobody led before, nobody is listened for. */

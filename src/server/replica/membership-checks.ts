@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { status, WireError, type WireStatus } from "../../../proto/status.js";
+import { majority } from "../raft/quorum.js";
 import type { MembershipChange } from "../raft/types.js";
 import type { CommandBody, Member } from "../state/types.js";
 import type { ReconfigurationRules } from "./options.js";
@@ -117,7 +118,7 @@ function promote(id: bigint, facts: ClusterFacts): PreparedChange {
   if (silentMs > promotionSilentMsMax) fail(status.LearnerNotReady);
   const voters = votersOf(facts);
   // The learner counts as started: it keeps up.
-  if (facts.rules.strict && startedCount(voters) + 1 < quorumOf(voters.length + 1)) fail(status.MemberNotEnoughStarted);
+  if (facts.rules.strict && startedCount(voters) + 1 < majority(voters.length + 1)) fail(status.MemberNotEnoughStarted);
   return { change: { op: "promote", member: id }, body: { $case: "memberPromote", value: { id } } };
 }
 
@@ -129,7 +130,7 @@ function progressOf(id: bigint, self: bigint, { lastIndex, of }: Progress): Peer
 function checkAdd({ learner }: Extract<ChangeRequest, { kind: "add" }>, facts: ClusterFacts): void {
   const voters = votersOf(facts);
   const started = startedCount(voters);
-  const quorum = quorumOf(voters.length + 1);
+  const quorum = majority(voters.length + 1);
   // A lone member may always get its second one, which cannot have started yet.
   const second = voters.length === 1 && started === 1;
   if (!learner && started < quorum && !second) fail(status.MemberNotEnoughStarted);
@@ -140,7 +141,7 @@ function checkRemove(id: bigint, facts: ClusterFacts): void {
   if (facts.members.some((member) => member.id === id && member.learner)) return;
   const voters = votersOf(facts);
   const left = voters.filter((voter) => voter.id !== id);
-  if (startedCount(left) < quorumOf(left.length)) fail(status.MemberNotEnoughStarted);
+  if (startedCount(left) < majority(left.length)) fail(status.MemberNotEnoughStarted);
   // Who cannot be reached is no part of the quorum that works.
   if (id !== facts.self && facts.connectedForMs(id) === undefined) return;
   const active = connectedCount(voters, facts);
@@ -163,10 +164,6 @@ function startedCount(members: readonly Member[]): number {
 /** Members that this one has been connected to for long enough; itself always. */
 function connectedCount(members: readonly Member[], { self, connectedForMs }: ClusterFacts): number {
   return members.filter(({ id }) => id === self || (connectedForMs(id) ?? 0) >= healthyMs).length;
-}
-
-function quorumOf(count: number): number {
-  return Math.floor(count / 2) + 1;
 }
 
 function memberWith({ members }: ClusterFacts, id: bigint): Member {

@@ -3,6 +3,7 @@
  * sent and installed, logs compacted. It knows neither watchers nor transports: whoever builds it plugs them in.
  */
 import { status, WireError, type WireStatus } from "../../../proto/status.js";
+import { majority } from "../raft/quorum.js";
 import type { Effects, MembershipChange, RoleChange, SnapshotMeta } from "../raft/types.js";
 import { encodeCommand } from "../state/command.js";
 import type { Applied, CommandBody, CommandResponse, StateReader } from "../state/types.js";
@@ -348,7 +349,7 @@ export class LocalReplica implements Replica {
       id === identity.memberId || (peers.connectedSinceMs(id) ?? Infinity) < sinceMs;
     if (core.leader !== identity.memberId) return !held(core.leader);
     const { voters } = core.membership;
-    return voters.filter(held).length < Math.floor(voters.length / 2) + 1;
+    return voters.filter(held).length < majority(voters.length);
   }
 
   private fatal(error: unknown): void {
