@@ -226,7 +226,7 @@ onOurCluster("A cluster that is reshaped", ({ program, flags }) => {
     const gone = cluster.member(3);
     const id = await idOf(gone);
     expect(await etcdctlUntilWell(cluster.endpoints, "member", "remove", id)).toContain(
-      `Member ${id} removed from cluster`,
+      `Member ${id.padStart(16)} removed from cluster`,
     );
     expect(await gone.gone()).toBe(0);
     expect(gone.log).toContain("the member has been permanently removed from the cluster");

@@ -127,7 +127,10 @@ export class Background {
   }
 }
 
-/** Replaces what two runs cannot share: ids drawn at random, terms, durations. Equal ids get equal names. */
+/**
+ * Replaces what two runs cannot share: ids drawn at random, terms, durations. Equal ids get equal names.
+ * One lease id in 256 has a leading zero byte, one in 65 536 two: they are as short as that in hex without padding.
+ */
 class Mask {
   readonly #leases = new Map<string, string>();
 
@@ -136,8 +139,8 @@ class Mask {
       .replace(/"(cluster_id|member_id|raft_term)":\d+/g, '"$1":<$1>')
       .replace(/"(ClusterID|MemberID|RaftTerm)" : \d+/g, '"$1" : <$1>')
       .replace(/took = [\d.]+\wms?|took = [\d.]+\w*s/g, "took = <DURATION>")
-      .replace(/\b[0-9a-f]{15,16}\b/g, (id) => this.#leaseName(BigInt(`0x${id}`)))
-      .replace(/\b\d{17,19}\b/g, (id) => this.#leaseName(BigInt(id)));
+      .replace(/(?<=" ?: ?)\d{13,19}\b/g, (id) => this.#leaseName(BigInt(id)))
+      .replace(/\b[0-9a-f]{11,16}\b/g, (id) => this.#leaseName(BigInt(`0x${id}`)));
   }
 
   #leaseName(id: bigint): string {
