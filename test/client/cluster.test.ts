@@ -13,7 +13,7 @@ async function putCount(member: RealEtcd): Promise<number> {
 }
 
 describe.each(targets)("three members", (target) => {
-  describe.skipIf(skips(target, "clusters"))(blockName("three members", target), { timeout: 40_000 }, () => {
+  describe.skipIf(skips(target))(blockName("three members", target), { timeout: 40_000 }, () => {
     let members: RealEtcd[];
     let client: EtcdClient;
     beforeEach(async () => {
