@@ -74,7 +74,9 @@ export class ClusterVersion {
     const current = replica.state.clusterVersion();
     const next = nextVersion(current, { versions, downgradeTarget: replica.state.downgradeTarget() });
     if (next === undefined) return;
-    await replica.propose({ $case: "clusterVersionSet", value: { version: next } }, { signal: this.ended.signal });
+    // A member that was deposed while it asked must not overwrite what its successor decided (spec/raft-storage.md 1.7).
+    const body = { $case: "clusterVersionSet", value: { version: next } } as const;
+    await replica.proposeAsLeader(body, { signal: this.ended.signal });
     logger.info("set the cluster's version", { from: current ?? "", to: next });
   }
 

@@ -1,6 +1,56 @@
-/** What a cluster's version becomes, from those of its members. */
-import { expect, it } from "vitest";
-import { nextVersion, type VersionFacts } from "../../src/server/cluster-version.js";
+/** What a cluster's version becomes, from those of its members, and who may write it. */
+import { afterEach, expect, it } from "vitest";
+import { ClusterVersion, nextVersion, type VersionFacts } from "../../src/server/cluster-version.js";
+import { silentLogger } from "../../src/server/runtime/logger.js";
+import { ClusterWorld, type Life, patient } from "./replica/cluster-world.js";
+
+let world = new ClusterWorld();
+
+afterEach(() => world.close());
+
+/** Reviews the version at a member whose questions to the others are answered when the test says so. */
+function reviewAt({ replica }: Life) {
+  let answer: () => void = () => undefined;
+  const asked = new Promise<void>((resolve) => (answer = resolve));
+  const versions = new ClusterVersion({
+    replica,
+    peers: { ask: () => asked.then(() => ({ kind: undefined })) },
+    clock: world.clock,
+    logger: silentLogger,
+    serverVersion: "3.7.0",
+    onVersion: () => undefined,
+  });
+  versions.start();
+  return { versions, answer };
+}
+
+it("is decided by the leader", async () => {
+  world = new ClusterWorld();
+  world.found(3);
+  const leader = await world.leader();
+  const { versions, answer } = reviewAt(leader);
+  answer();
+  const decided = (): boolean => world.running().every(({ replica }) => replica.state.clusterVersion() === "3.7.0");
+  await world.until(decided, "all members know the version");
+  versions.stop();
+});
+
+it("is not written through another leader by one that was deposed while it asked", async () => {
+  world = new ClusterWorld();
+  world.found(3);
+  const leader = await world.leader();
+  const { versions, answer } = reviewAt(leader);
+  const successor = await world.follower();
+  await world.settle(leader.replica.members.transfer(successor.id, patient()));
+  answer();
+  await world.run(500);
+  expect(world.running().map(({ replica }) => replica.state.clusterVersion())).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  versions.stop();
+});
 
 it.each<[string, string | undefined, VersionFacts, string | undefined]>([
   [

@@ -114,8 +114,8 @@ export const mutations: readonly Mutation[] = [
       },
       {
         file: "src/server/replica/replica.ts",
-        find: 'this.submit(body, "here", undefined)',
-        replace: 'this.submit(body, "anywhere", undefined)',
+        find: 'this.submit(body, "here", options?.signal)',
+        replace: 'this.submit(body, "anywhere", options?.signal)',
       },
       {
         file: "src/server/replica/replica.ts",

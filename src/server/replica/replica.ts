@@ -135,13 +135,12 @@ export class LocalReplica implements Replica {
     return (await this.submit(body, "anywhere", options?.signal)) as unknown as Outcome<K>;
   }
 
-  /**
-   * Proposes what rests on being the leader: appended by this member in its present term or not at all. Rejects with NotLeader
-   * if it does not lead, else as `propose`.
-   */
-  async proposeAsLeader<K extends CommandResponse["kind"]>(body: CommandBody): Promise<Outcome<K>> {
+  async proposeAsLeader<K extends CommandResponse["kind"]>(
+    body: CommandBody,
+    options?: WaitOptions,
+  ): Promise<Outcome<K>> {
     if (this.options.core.role !== "leader") throw new WireError(status.NotLeader);
-    return (await this.submit(body, "here", undefined)) as unknown as Outcome<K>;
+    return (await this.submit(body, "here", options?.signal)) as unknown as Outcome<K>;
   }
 
   linearizableRead(options?: WaitOptions): Promise<void> {

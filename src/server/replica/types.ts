@@ -36,6 +36,11 @@ export interface Replica {
    * Rejects with a WireError: request too large, too many requests, timeout (7 s by default), server stopped, canceled.
    */
   propose<K extends CommandResponse["kind"]>(body: CommandBody, options: WaitOptions): Promise<Outcome<K>>;
+  /**
+   * Proposes what rests on being the leader: appended by this member in its present term or not at all, and never forwarded.
+   * Rejects with NotLeader if it does not lead, else as `propose`.
+   */
+  proposeAsLeader<K extends CommandResponse["kind"]>(body: CommandBody, options: WaitOptions): Promise<Outcome<K>>;
   /** Resolves when local state holds everything acknowledged before the call (read index, spec 1.6). */
   linearizableRead(options: WaitOptions): Promise<void>;
   readonly leases: LeaseClock;

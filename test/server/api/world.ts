@@ -133,6 +133,10 @@ export class DirectReplica implements Replica {
     return { revision: result.revision, response: result.response as Outcome<K>["response"] };
   }
 
+  proposeAsLeader<K extends CommandResponse["kind"]>(body: CommandBody): Promise<Outcome<K>> {
+    return this.propose(body);
+  }
+
   async linearizableRead(): Promise<void> {
     this.#refuse();
     this.barriers += 1;

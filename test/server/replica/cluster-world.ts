@@ -260,6 +260,11 @@ export class ClusterWorld {
     rmSync(this.dir, { recursive: true, force: true });
   }
 
+  /** For what a test puts beside the members. */
+  get clock(): Clock {
+    return this.clockOf(() => true);
+  }
+
   private agreedLeader(): Life | undefined {
     const running = this.running();
     const leader = running.find(({ core }) => core.role === "leader");
