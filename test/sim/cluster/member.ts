@@ -78,6 +78,11 @@ export class SimMember {
     return this.parts?.core.role === "leader";
   }
 
+  /** Whether it can be up again, and has all that it ever acknowledged. */
+  get sound(): boolean {
+    return !this.damaged && this.state !== "ruined" && this.state !== "removed";
+  }
+
   /** Starts the process from what is on its disk. */
   start(): void {
     if (this.state !== "down") return;

@@ -2,6 +2,7 @@
  * What goes wrong. Every seed allows a random part of the kinds, so that rare combinations are not drowned. Damage that
  * cannot be repaired is kept to a minority, so that the cluster can always recover.
  */
+import type { MemberId } from "../../../src/server/raft/types.js";
 import { loseSentinel, loseTail, rotLogEntry, rotRevision } from "../disk/faults.js";
 import { fairWeather } from "../world/network.js";
 import type { RandomStream } from "../world/random.js";
@@ -282,19 +283,24 @@ export class Nemesis {
     this.restart(member);
   }
 
-  /** Whether one more voter may be lost for good: a minority of the voters that are needed now. */
-  private mayRuin(member: SimMember): boolean {
-    const { voters } = this.cluster.shared.raft.current;
-    const lost = voters.filter((id) => {
-      const one = this.cluster.byId(id);
-      return one === undefined || one.damaged || one.state === "ruined" || one.state === "removed";
-    });
-    return !member.damaged && lost.length + 1 <= Math.floor((voters.length - 1) / 2);
+  /**
+   * Whether this member may be lost for good, by damage or by leaving: those who can vote must stay more than those who
+   * cannot. Damage counts before anybody has noticed it, and a removal while it may still happen.
+   */
+  private mayLose(id: MemberId, how: "damaged" | "leaves"): boolean {
+    const { voters, learners } = this.cluster.shared.raft.current;
+    const { leaving } = this.options.operator;
+    const sound = (one: MemberId): boolean => this.cluster.byId(one)?.sound === true;
+    const staying = voters.filter((one) => one !== id && !leaving.has(one) && sound(one)).length;
+    // A removal that takes away a damaged member may yet fail, and a learner may be promoted.
+    const broken = [...voters, ...learners].filter((one) => one !== id && !sound(one)).length;
+    const more = how === "damaged" || !sound(id) ? 1 : 0;
+    return staying > broken + more;
   }
 
   private async damage(kind: "logRot" | "stateRot" | "lostTail" | "lostSentinel"): Promise<void> {
     const member = this.victim();
-    if (member === undefined || member.isLeader || !this.mayRuin(member)) return;
+    if (member === undefined || member.isLeader || member.damaged || !this.mayLose(member.id, "damaged")) return;
     if (kind === "stateRot") {
       member.damaged = rotRevision(member.dir, this.random);
       return;
@@ -312,20 +318,25 @@ export class Nemesis {
     const { voters, learners } = this.cluster.shared.raft.current;
     if (kind === "removeLeader") {
       const { leader } = this.cluster;
-      if (leader !== undefined && voters.length > 3) await operator.remove(leader.id);
+      if (leader !== undefined && voters.length > 3) await this.remove(leader.id);
       return;
     }
     const gone = voters.find((id) => this.cluster.byId(id)?.state === "ruined");
     if (kind === "replace" || gone !== undefined) {
       const leaving = gone ?? this.random.pick(voters);
-      if (voters.length < 2 || !(await operator.remove(leaving))) return;
+      if (voters.length < 2 || !(await this.remove(leaving))) return;
     } else if (voters.length + learners.length >= 7) {
-      await operator.remove(this.random.pick([...voters, ...learners]));
+      await this.remove(this.random.pick([...voters, ...learners]));
       return;
     }
     const asLearner = !this.random.chance(0.2);
     const joiner = await operator.addMember(asLearner);
     if (joiner === undefined || !asLearner || this.random.chance(0.2)) return;
     await operator.promote(joiner.id, 20);
+  }
+
+  /** Answers whether the member is gone. */
+  private async remove(id: MemberId): Promise<boolean> {
+    return this.mayLose(id, "leaves") && this.options.operator.remove(id);
   }
 }

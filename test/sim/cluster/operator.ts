@@ -1,4 +1,5 @@
 /** Somebody who changes the membership, moves the leader and tidies up, as a person with etcdctl would. */
+import { status } from "../../../proto/status.js";
 import type { MemberId } from "../../../src/server/raft/types.js";
 import { name } from "../checks/raft-checks.js";
 import { type CallOptions, call, type Port, type Reply } from "../clients/call.js";
@@ -7,10 +8,23 @@ import type { World } from "../world/world.js";
 import { type SimCluster, urlOf } from "./cluster.js";
 import type { SimMember } from "./member.js";
 
+/** Texts of errors that promise that the change was not proposed. */
+const refusals: readonly string[] = [
+  status.MemberNotEnoughStarted.message,
+  status.MemberNotFound.message,
+  status.Unhealthy.message,
+];
+
+function surelyNotDone(reply: Reply<unknown>): boolean {
+  return reply.kind === "refused" || (reply.kind === "error" && refusals.includes(reply.error.message));
+}
+
 export class Operator {
   private readonly cluster: SimCluster;
   private readonly world: World;
   private readonly random: RandomStream;
+  /** Members that it asked to be removed, and may yet be. */
+  readonly leaving = new Set<MemberId>();
   private joined = 0;
 
   constructor(cluster: SimCluster) {
@@ -52,9 +66,11 @@ export class Operator {
   }
 
   async remove(id: MemberId): Promise<boolean> {
+    this.leaving.add(id);
     const reply = await this.ask(`remove ${name(id)}`, (port, options) =>
       call(port, options, (services, context) => services.cluster.memberRemove({ ID: id }, context)),
     );
+    if (surelyNotDone(reply)) this.leaving.delete(id);
     return reply.kind === "ok";
   }
 
