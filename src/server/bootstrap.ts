@@ -31,6 +31,8 @@ export interface BootstrapOptions {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly ask: AskStranger;
+  /** Calls the start off: whoever waits for answers rejects with its reason. */
+  readonly signal: AbortSignal;
 }
 
 /** What a member without data writes before anything else. */
@@ -57,6 +59,8 @@ const unfinishedLog = /^raft\.db(-wal|-shm|-journal)?$/;
 /** A founder asks only whether it has been there before; a joiner needs the answer. */
 const founderAskMs = 1000;
 const joinerAskMs = 5000;
+/** Once one member lets a joiner in, the others have so much time to say that it was there before. */
+const objectionMs = 1000;
 
 /**
  * A member with data knows who it is: the flags about the cluster count for nothing. A start that was cut off before it had
@@ -81,7 +85,7 @@ export async function beginning(options: BootstrapOptions): Promise<Beginning> {
 /** Every founder writes the same; who of them is up does not matter. */
 async function found(options: BootstrapOptions): Promise<Beginning> {
   const { config, clock } = options;
-  for await (const view of views(options, founderAskMs)) {
+  for await (const view of views(options, { timeoutMs: founderAskMs })) {
     const problem = foundingProblem(config, view);
     if (problem !== undefined) throw new BootstrapRefused(problem);
   }
@@ -101,33 +105,75 @@ async function found(options: BootstrapOptions): Promise<Beginning> {
   };
 }
 
-/** One member that knows of the newcomer is enough: another may not have heard of it yet. */
+/** One member that knows of the newcomer is enough, if no other one objects. */
 async function join(options: BootstrapOptions): Promise<Beginning> {
-  let problem = "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs";
-  for await (const view of views(options, joinerAskMs)) {
-    const identity = joiningIdentity(options.config, view, serverVersion);
-    if (typeof identity !== "string") {
-      const createdSeconds = nowSeconds(options.clock);
-      const bootstrap: Bootstrap = { kind: "join", identity, membership: { voters: [], learners: [] }, createdSeconds };
-      return { bootstrap, firstPeers: view.members.filter(({ id }) => id !== identity.memberId) };
-    }
-    problem = identity;
-  }
-  throw new BootstrapRefused(problem);
+  const seen: ClusterView[] = [];
+  const decide = () => joiningIdentity(options.config, seen, serverVersion);
+  const isLetIn = (): boolean => typeof decide() !== "string";
+  for await (const view of views(options, { timeoutMs: joinerAskMs, enough: isLetIn })) seen.push(view);
+  const identity = decide();
+  if (typeof identity === "string") throw new BootstrapRefused(identity);
+  const createdSeconds = nowSeconds(options.clock);
+  const bootstrap: Bootstrap = { kind: "join", identity, membership: { voters: [], learners: [] }, createdSeconds };
+  return { bootstrap, firstPeers: othersIn(seen, identity.memberId) };
+}
+
+/** The other members, by all that know this one. */
+function othersIn(views: readonly ClusterView[], memberId: bigint): readonly FirstPeer[] {
+  const knowing = views.filter(({ members }) => members.some(({ id }) => id === memberId));
+  const byId = new Map(knowing.flatMap(({ members }) => members).map((member) => [member.id, member]));
+  byId.delete(memberId);
+  return [...byId.values()];
 }
 
 /** Whom a member talks to that has joined, and ended before it had heard of any other. */
 export async function firstPeersOf(options: BootstrapOptions, memberId: bigint): Promise<readonly FirstPeer[]> {
-  for await (const { members } of views(options, joinerAskMs)) {
-    if (members.some(({ id }) => id === memberId)) return members.filter(({ id }) => id !== memberId);
+  for await (const view of views(options, { timeoutMs: joinerAskMs })) {
+    const others = othersIn([view], memberId);
+    if (others.length > 0) return others;
   }
   return [];
 }
 
+interface Patience {
+  readonly timeoutMs: number;
+  /** Looked at after each answer: what is missing then has no longer than {@link objectionMs}. */
+  readonly enough?: () => boolean;
+}
+
+/** What one of the others said, or why it said nothing. */
+interface Told {
+  readonly url: string;
+  readonly answer: Answer | undefined;
+  readonly error: unknown;
+}
+
 /** The cluster as the others see it, in the order of their answers; who does not answer is left out. */
-async function* views({ config, logger, ask }: BootstrapOptions, timeoutMs: number): AsyncGenerator<ClusterView> {
+async function* views(options: BootstrapOptions, { timeoutMs, enough }: Patience): AsyncGenerator<ClusterView> {
+  const { logger, clock, signal } = options;
+  const asked = askAll(options, timeoutMs);
+  const late = new AbortController();
+  const lateOrStopped = AbortSignal.any([signal, late.signal]);
+  let cancel: (() => void) | undefined;
+  try {
+    while (asked.size > 0) {
+      if (enough?.() === true) cancel ??= clock.after(objectionMs, () => late.abort());
+      const told = await orUndefined(Promise.race(asked.values()), lateOrStopped);
+      signal.throwIfAborted();
+      if (told === undefined) return;
+      const { url, answer, error } = told;
+      asked.delete(url);
+      if (answer?.kind?.$case === "clusterView") yield answer.kind.value;
+      else logger.info("failed to get the cluster's members", { "peer-url": url, error: describe(answer, error) });
+    }
+  } finally {
+    cancel?.();
+  }
+}
+
+function askAll({ config, ask }: BootstrapOptions, timeoutMs: number): Map<string, Promise<Told>> {
   const question: Question = { kind: { $case: "clusterView", value: {} } };
-  const asked = new Map(
+  return new Map(
     otherPeerUrls(config).map((url) => [
       url,
       ask(url, question, { timeoutMs }).then(
@@ -136,12 +182,16 @@ async function* views({ config, logger, ask }: BootstrapOptions, timeoutMs: numb
       ),
     ]),
   );
-  while (asked.size > 0) {
-    const { url, answer, error } = await Promise.race(asked.values());
-    asked.delete(url);
-    if (answer?.kind?.$case === "clusterView") yield answer.kind.value;
-    else logger.info("failed to get the cluster's members", { "peer-url": url, error: describe(answer, error) });
-  }
+}
+
+/** What the work comes to; undefined as soon as the signal aborts. */
+function orUndefined<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => resolve(undefined);
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }
 
 function describe(answer: Answer | undefined, error: unknown): string {

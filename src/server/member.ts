@@ -46,6 +46,8 @@ export interface MemberOptions {
   readonly onFatal: (error: unknown) => void;
   readonly metrics: Metrics;
   readonly durable: DurableMode;
+  /** Calls off the wait for the other members' answers. */
+  readonly signal: AbortSignal;
 }
 
 export interface Member {
@@ -72,7 +74,7 @@ export class MemberRemoved extends Error {
 
 /**
  * Opens the data directory, or founds or joins a cluster in it, and listens for the other members. Rejects with
- * BootstrapRefused, StorageRefused, StorageFailure, PeerUrlError or the system's error for a port in use.
+ * BootstrapRefused, StorageRefused, StorageFailure, PeerUrlError, the system's error for a port in use, or the signal's reason.
  */
 export async function openMember(options: MemberOptions): Promise<Member> {
   const opened = await openDirectory(options);
@@ -151,8 +153,8 @@ async function begin(options: MemberOptions, opener: DurableOpener, dir: string)
   return { durable: await opener.open(durableOptions(options, dir, bootstrap)), dir, firstPeers };
 }
 
-function bootstrapOptions({ config, logger }: MemberOptions): BootstrapOptions {
-  return { config, logger: logger.in("bootstrap"), clock: systemClock, ask: askStranger };
+function bootstrapOptions({ config, logger, signal }: MemberOptions): BootstrapOptions {
+  return { config, logger: logger.in("bootstrap"), clock: systemClock, ask: askStranger, signal };
 }
 
 function durableOptions(

@@ -46,7 +46,7 @@ export function startServer(options: StartOptions): Promise<RunningServer> {
 export async function startServerWith(options: StartOptions, durable: DurableMode): Promise<RunningServer> {
   const { config, logger, signal = new AbortController().signal } = options;
   const metrics = createMetrics();
-  const member = await openMember({ ...options, metrics, durable });
+  const member = await openMember({ ...options, metrics, durable, signal });
   try {
     signal.throwIfAborted();
     const door = await openDoor(options, member, metrics);

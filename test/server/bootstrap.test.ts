@@ -26,14 +26,27 @@ function view(...members: readonly Member[]): Answer {
   return { kind: { $case: "clusterView", value } };
 }
 
+const never = new Promise<Answer>(() => undefined);
+const { signal } = new AbortController();
+
 /** A world in which these peer URLs answer; the others refuse connections. */
-function asking(line: string, answers: Readonly<Record<string, Answer>>) {
+function asking(line: string, answers: Readonly<Record<string, Answer | Promise<Answer>>>) {
   const ask = async (url: string): Promise<Answer> => {
     const answer = answers[url];
     if (answer === undefined) throw new Error("connection refused");
     return answer;
   };
-  return { config: configOf(line), logger: silentLogger, clock: systemClock, ask };
+  return { config: configOf(line), logger: silentLogger, clock: systemClock, ask, signal };
+}
+
+/** A clock whose timers go off when the test says so. */
+function patience() {
+  const timers: (() => void)[] = [];
+  const after = (_delayMs: number, callback: () => void): (() => void) => {
+    timers.push(callback);
+    return () => undefined;
+  };
+  return { timers, clock: { ...systemClock, after } };
 }
 
 const known = view(member(1n, a), member(2n, b), { ...member(3n, c), clientUrls: [] });
@@ -79,6 +92,29 @@ describe("a joiner", () => {
     const failure: Answer = { kind: { $case: "failure", value: { code: 14, message: "not now" } } };
     await expect(beginning(asking(joiner, { [a]: failure }))).rejects.toThrow(/could not retrieve/);
     await expect(beginning(asking(joiner, { [a]: notYet }))).rejects.toThrow(/member count is unequal/);
+  });
+
+  it("hears the others out before it trusts the first one, which may lag", async () => {
+    const lost = view(member(1n, a), member(2n, b), member(3n, c));
+    const back = beginning(asking(joiner, { [a]: known, [b]: Promise.resolve().then(() => lost) }));
+    await expect(back).rejects.toThrow(/member 3 has already been bootstrapped/);
+  });
+
+  it("does not wait long for those who do not answer once it is let in", async () => {
+    const { timers, clock } = patience();
+    const begun = beginning({ ...asking(joiner, { [a]: known, [b]: never }), clock });
+    await expect.poll(() => timers.length).toBe(1);
+    timers[0]?.();
+    expect((await begun).bootstrap.identity.memberId).toBe(3n);
+  });
+
+  it("that is called off while it asks ends at once, with the reason", async () => {
+    for (const line of [joiner, founders]) {
+      const stopping = new AbortController();
+      const begun = beginning({ ...asking(line, { [a]: never, [b]: never }), signal: stopping.signal });
+      stopping.abort(new Error("enough"));
+      await expect(begun).rejects.toThrow("enough");
+    }
   });
 
   it("that comes back knowing nobody asks who the others are", async () => {

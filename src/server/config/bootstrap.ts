@@ -55,10 +55,7 @@ export function otherPeerUrls({ initialCluster, name }: ServerConfig): readonly 
  * its data. With an empty log it could help to elect a leader that misses what it once acknowledged.
  */
 export function foundingProblem(config: ServerConfig, view: ClusterView): string | undefined {
-  const memberId = memberIdOf(config.initialAdvertisePeerUrls, config.initialClusterToken);
-  if (view.removed.includes(memberId)) return removedText(memberId);
-  const known = view.members.find(({ id }) => id === memberId);
-  return known === undefined ? undefined : lostProblem(known);
+  return returningProblem(view, memberIdOf(config.initialAdvertisePeerUrls, config.initialClusterToken));
 }
 
 /** Once a member has told its client URLs, it had data: who comes without any now must be added anew, under another id. */
@@ -67,10 +64,39 @@ function lostProblem({ id, clientUrls }: ViewedMember): string | undefined {
 }
 
 /**
- * The identity of a member that joins: its peer URLs say which of the cluster's members it is. A string says why not; that it
- * was there before and lost its data is a reason, as for a founder.
+ * The identity of a member that joins, or a string that says why it cannot. One view that lets it in is enough, for another
+ * member may not have heard of it yet; but that it was there before and lost its data, as for a founder, or was removed, is
+ * final whoever says so: a member that lags does not know it yet. `ours` is this server's version.
  */
-export function joiningIdentity(config: ServerConfig, view: ClusterView, ours: string): JoiningIdentity | string {
+export function joiningIdentity(
+  config: ServerConfig,
+  views: readonly ClusterView[],
+  ours: string,
+): JoiningIdentity | string {
+  let problem = "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs";
+  let returning: string | undefined;
+  for (const view of views) {
+    const identity = identityIn(config, view, ours);
+    if (typeof identity === "string") {
+      problem = identity;
+      continue;
+    }
+    const final = views.map((other) => returningProblem(other, identity.memberId)).find((text) => text !== undefined);
+    if (final === undefined) return identity;
+    returning = final;
+  }
+  return returning ?? problem;
+}
+
+/** Why a member of this id does not come without data. */
+function returningProblem(view: ClusterView, memberId: bigint): string | undefined {
+  if (view.removed.includes(memberId)) return removedText(memberId);
+  const known = view.members.find(({ id }) => id === memberId);
+  return known === undefined ? undefined : lostProblem(known);
+}
+
+/** Its peer URLs say which of the cluster's members it is. */
+function identityIn(config: ServerConfig, view: ClusterView, ours: string): JoiningIdentity | string {
   const problem = mismatch(config.initialCluster, view.members) ?? versionProblem(view.clusterVersion, ours);
   if (problem !== undefined) return problem;
   const learners = view.members.filter(({ learner }) => learner).length;
@@ -79,8 +105,7 @@ export function joiningIdentity(config: ServerConfig, view: ClusterView, ours: s
   }
   const self = view.members.find(({ peerUrls }) => sameUrls(peerUrls, config.initialAdvertisePeerUrls));
   if (self === undefined) return `the cluster has no member at ${config.initialAdvertisePeerUrls.join(",")}`;
-  if (view.removed.includes(self.id)) return removedText(self.id);
-  return lostProblem(self) ?? { clusterId: view.clusterId, memberId: self.id };
+  return { clusterId: view.clusterId, memberId: self.id };
 }
 
 function removedText(id: bigint): string {

@@ -33,12 +33,12 @@ describe("a member that joins", () => {
   });
 
   it("is who its peer URLs say, whatever names the flags use", () => {
-    expect(joiningIdentity(config, view(), ours)).toEqual({ clusterId: 77n, memberId: 3n });
+    expect(joiningIdentity(config, [view()], ours)).toEqual({ clusterId: 77n, memberId: 3n });
   });
 
   it("takes a cluster without a version yet, and one that is behind", () => {
     for (const clusterVersion of ["", "3.6.0", "3.7.0"]) {
-      expect(joiningIdentity(config, view({ clusterVersion }), ours)).toMatchObject({ memberId: 3n });
+      expect(joiningIdentity(config, [view({ clusterVersion })], ours)).toMatchObject({ memberId: 3n });
     }
   });
 
@@ -63,7 +63,48 @@ describe("a member that joins", () => {
       /2 learners, but --max-learners is 1/,
     ],
   ])("refuses a cluster with %s", (_what, more, text) => {
-    expect(joiningIdentity(config, view(more), ours)).toMatch(text);
+    expect(joiningIdentity(config, [view(more)], ours)).toMatch(text);
+  });
+});
+
+describe("a member that joins, and whom some members know better than others", () => {
+  const unaware = view({ members: [viewed(1n, url.a), viewed(2n, url.b)] });
+  const refusing = view({ members: [viewed(1n, url.a), viewed(2n, url.b), viewed(3n, url.c)] });
+  const removing = view({ members: [viewed(1n, url.a), viewed(2n, url.b)], removed: [3n] });
+
+  it("is let in by one that has heard of it", () => {
+    for (const views of [
+      [unaware, view()],
+      [view(), unaware],
+    ]) {
+      expect(joiningIdentity(config, views, ours)).toEqual({ clusterId: 77n, memberId: 3n });
+    }
+  });
+
+  it("is refused when any of them knows that it was there before or was removed, in whatever order they answer", () => {
+    for (const views of [
+      [view(), refusing],
+      [refusing, view()],
+    ]) {
+      expect(joiningIdentity(config, views, ours)).toMatch(/member 3 has already been bootstrapped/);
+    }
+    for (const views of [
+      [view(), removing],
+      [removing, view()],
+    ]) {
+      expect(joiningIdentity(config, views, ours)).toMatch(/member 3 has been permanently removed/);
+    }
+  });
+
+  it("comes as the member that took the place of one at the same URL", () => {
+    const readded = view({ members: [viewed(1n, url.a), viewed(2n, url.b), { ...added, id: 4n }], removed: [3n] });
+    for (const views of [
+      [refusing, readded],
+      [readded, view()],
+      [view(), readded],
+    ]) {
+      expect(joiningIdentity(config, views, ours)).toEqual({ clusterId: 77n, memberId: 4n });
+    }
   });
 });
 
