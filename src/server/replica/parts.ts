@@ -17,6 +17,7 @@ import { PeerDown } from "./peer-down.js";
 import { Proposals } from "./proposals.js";
 import { Questions } from "./questions.js";
 import { Removal } from "./removal.js";
+import { SlowLeader } from "./slow-leader.js";
 import { SnapshotReceiver } from "./snapshot-receiver.js";
 import { SnapshotSender } from "./snapshot-sender.js";
 import { Transfer } from "./transfer.js";
@@ -62,6 +63,7 @@ export function createParts(options: ReplicaOptions, hooks: ReplicaHooks) {
     links: new PeerLinks(shared),
     peerDown: new PeerDown(shared),
     removal: new Removal(shared),
+    slowLeader: new SlowLeader({ ...shared, transfer: (to) => hooks.step({ kind: "transfer", to }) }),
   };
 }
 

@@ -24,8 +24,6 @@ export interface ReplicaCounts {
   readonly leaderChanges: number;
 }
 
-/** Election timeouts after which a write that is not durable yet means that the disk hangs. */
-const hangingDiskElections = 2;
 const leaseScanIntervalMs = 500;
 
 export class LocalReplica implements Replica {
@@ -41,6 +39,8 @@ export class LocalReplica implements Replica {
   private leaderElectedMs: number | undefined;
   private leaderChanges = 0;
   private lastScanMs = 0;
+  /** Pauses of applying that have begun and not ended. */
+  private pauses = 0;
   private cancelTick: (() => void) | undefined;
   private closed = false;
 
@@ -54,7 +54,7 @@ export class LocalReplica implements Replica {
       linearizableRead: () => this.linearizableRead(),
       proposeAsLeader: (body) => this.proposeAsLeader(body),
       proposeChange: (change, body) => this.proposeChange(change, body),
-      pauseApplying: () => this.turn.pauseApplying(),
+      pauseApplying: () => this.pauseApplying(),
     });
     this.state = state.reader;
     this.leases = this.parts.leases;
@@ -169,6 +169,15 @@ export class LocalReplica implements Replica {
     const requestId = this.parts.proposals.nextSequence();
     this.turn.step({ kind: "proposeChange", requestId, change, data: this.encode(requestId, body) });
     return requestId;
+  }
+
+  private async pauseApplying(): Promise<() => void> {
+    const resume = await this.turn.pauseApplying();
+    this.pauses += 1;
+    return () => {
+      this.pauses -= 1;
+      resume();
+    };
   }
 
   private createTurn(): Turn {
@@ -298,11 +307,11 @@ export class LocalReplica implements Replica {
   private tick(): void {
     if (this.closed) return;
     const { clock, core } = this.options;
-    const { leases, reads, proposals, autoCompactor, divergence, sender, removal, links } = this.parts;
+    const { leases, reads, proposals, autoCompactor, divergence, sender, removal, links, slowLeader } = this.parts;
     const nowMs = clock.monotonicMs();
     leases.tick();
     this.turn.step({ kind: "tick" });
-    this.yieldIfDiskHangs(this.turn.tickWrites());
+    slowLeader.tick({ writeTicks: this.turn.tickWrites(), paused: this.pauses > 0 });
     reads.tick(nowMs);
     this.expire(nowMs);
     if (core.leader !== undefined && !core.transferring) proposals.giveHeld();
@@ -316,19 +325,6 @@ export class LocalReplica implements Replica {
     removal.tick();
     links.tick(nowMs);
     this.options.state.checkpoint();
-  }
-
-  /**
-   * A leader whose disk does not answer still sends heartbeats, so nobody would depose it; yet it applies nothing, and its
-   * clients wait and its leases run out. It hands over to a follower whose disk works (spec/raft-storage.md 1.16).
-   */
-  private yieldIfDiskHangs(owedTicks: number): void {
-    const { core, limits, logger } = this.options;
-    const { heir } = core;
-    if (owedTicks * limits.heartbeatMs < hangingDiskElections * limits.electionMs) return;
-    if (core.role !== "leader" || core.transferring || heir === undefined) return;
-    logger.warn("the disk does not answer; handing over the leadership", { to: heir, owedTicks });
-    this.turn.step({ kind: "transfer", to: heir });
   }
 
   private expire(nowMs: number): void {

@@ -62,8 +62,9 @@ export class ClusterWorld {
   claimsUnconnected: bigint | undefined;
   /** A member that tells other hashes of its state than it has. */
   spoilMarks: bigint | undefined;
-  /** A member whose disk answers nothing. */
+  /** A member whose disk answers nothing, and one whose state does not. */
   hangingDisk: bigint | undefined;
+  hangingState: bigint | undefined;
   snapshotsSent = 0;
   snapshotsTried = 0;
   /** Snapshots arrive, but for their end, and wait for this. */
@@ -92,9 +93,8 @@ export class ClusterWorld {
     }
   }
 
-  private whenDiskAnswers(id: bigint, work: () => void): void {
-    if (this.hangingDisk === id)
-      this.timers.push({ atMs: this.nowMs + stepMs, callback: () => this.whenDiskAnswers(id, work) });
+  private whenAnswers(hangs: () => boolean, work: () => void): void {
+    if (hangs()) this.timers.push({ atMs: this.nowMs + stepMs, callback: () => this.whenAnswers(hangs, work) });
     else work();
   }
 
@@ -124,6 +124,10 @@ export class ClusterWorld {
     const clock = this.clockOf(isAlive);
     const inline = { clock, observer: undefined, dataDir: dir, onFatal: (error: unknown) => this.fatal.push(error) };
     const defer = (work: () => void): void => this.post(work, isAlive);
+    const unless = (hangs: () => boolean) => ({
+      ...inline,
+      defer: (work: () => void) => this.whenAnswers(hangs, () => defer(work)),
+    });
     const member = assembleMember({
       ...sameForAll,
       limits: defaultLimits,
@@ -132,8 +136,14 @@ export class ClusterWorld {
       random: seededRandom(Number(id % 1000n) + initial.bootCount * 1000),
       identity: initial.identity,
       bootCount: initial.bootCount,
-      log: inlineLog(stores.log, { ...inline, defer: (work) => this.whenDiskAnswers(id, () => defer(work)) }),
-      state: inlineState(stores.state, { ...inline, defer }),
+      log: inlineLog(
+        stores.log,
+        unless(() => this.hangingDisk === id),
+      ),
+      state: inlineState(
+        stores.state,
+        unless(() => this.hangingState === id),
+      ),
       clock,
       schedule: defer,
       peers: this.peersOf(id),

@@ -1,7 +1,7 @@
 /** Three replicas together: who leads, what is acknowledged, and what a client of any member sees of it. */
 import { afterEach, describe, expect, it } from "vitest";
 import { status } from "../../../proto/status.js";
-import { ClusterWorld, patient, putOf } from "./cluster-world.js";
+import { ClusterWorld, type Life, patient, putOf } from "./cluster-world.js";
 
 let world = new ClusterWorld();
 
@@ -147,5 +147,37 @@ describe("a leader whose disk hangs", () => {
     await world.put(other?.id ?? 0n, "after");
     world.hangingDisk = undefined;
     await world.until(() => world.keys(first.id).includes("after=v"), "the old leader catches up");
+  });
+
+  it("goes over from a leader that cannot apply any more", async () => {
+    three();
+    const first = await world.leader();
+    await world.put(first.id, "before");
+    world.hangingState = first.id;
+    const owed = world.replica(first.id).propose(putOf("owed"));
+    const successor = (): Life | undefined =>
+      world.running().find(({ core, id }) => core.role === "leader" && id !== first.id);
+    await world.until(() => successor() !== undefined, "a new leader", 5000);
+    await world.put(successor()?.id ?? 0n, "after");
+    world.hangingState = undefined;
+    await world.settle(owed);
+    await world.until(() => world.keys(first.id).includes("after=v"), "the old leader catches up");
+  });
+
+  it("stays with a leader that applies nothing because it is told not to, and with one that has nothing to apply", async () => {
+    three();
+    const first = await world.leader();
+    await world.run(5000);
+    expect(first.core.role).toBe("leader");
+    // The copy of a defragmentation takes as long as it takes.
+    world.hangingState = first.id;
+    const defragmented = first.replica.maintenance.defragment();
+    await world.run(500);
+    const owed = world.replica(first.id).propose(putOf("owed"));
+    await world.run(5000);
+    expect(first.core.commitIndex).toBeGreaterThan(first.core.appliedIndex);
+    expect(first.core.role).toBe("leader");
+    world.hangingState = undefined;
+    await world.settle(Promise.all([defragmented, owed]));
   });
 });
