@@ -12,6 +12,9 @@ import type { ClientWorld } from "./kv-client.js";
 
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "latin1"));
 
+/** No message keeps a client busy for longer: at the end of a run everybody has to come through. */
+const slowestMs = 5000;
+
 /** Requests of one stream, as the handler reads them. */
 class Outbox implements AsyncIterable<WatchRequest> {
   private readonly waiting: WatchRequest[] = [];
@@ -151,7 +154,7 @@ export class WatchClient {
       const response = await Promise.race([this.next(stream), line.broken]);
       if (response === undefined || !this.take(response, wish)) break;
       if (!this.shared.stopping()) {
-        if (this.slowMs > 0) await this.shared.world.sleep(this.random.around(this.slowMs));
+        if (this.slowMs > 0) await this.shared.world.sleep(Math.min(this.random.around(this.slowMs), slowestMs));
         if (this.random.chance(0.05)) stream.requests.push({ requestUnion: { $case: "progressRequest", value: {} } });
         if (this.shared.world.nowMs > endsAtMs) break;
       }
