@@ -52,6 +52,9 @@ type Outcome =
   | { readonly kind: "rejected"; readonly reason: RejectReason }
   | { readonly kind: "stopped" };
 
+/** A leader that leaves looks so often whether the others know. */
+const departureLookMs = 10;
+
 export class Membership implements MembershipControl {
   private readonly options: MembershipOptions;
   /** Changes that this member proposed, by request. */
@@ -89,15 +92,19 @@ export class Membership implements MembershipControl {
   }
 
   /**
-   * Checks, proposes and waits until the change is applied here. Rejects with NotLeader if this member does not lead: then
-   * nothing was proposed.
+   * Checks, proposes and waits until the change is applied here; a leader that removes itself, until others know of it.
+   * Rejects with NotLeader if this member does not lead: then nothing was proposed.
    */
   async decide(request: ChangeRequest, signal: AbortSignal): Promise<Decided> {
     for (;;) {
       await this.myTurn(signal);
       const prepared = prepareChange(request, this.facts());
       const applied = appliedOf(await this.propose(prepared, signal));
-      if (applied !== undefined) return decided(applied, prepared);
+      if (applied !== undefined) {
+        const outcome = decided(applied, prepared);
+        if (request.kind === "remove" && request.id === this.options.memberId) await this.othersKnow(signal);
+        return outcome;
+      }
       // An earlier change, or the end of a transfer, has to be waited for.
       await pause(this.options.clock, this.options.heartbeatMs, signal);
     }
@@ -184,6 +191,18 @@ export class Membership implements MembershipControl {
       if (!wasGone && isGone()) return "applied";
       // Whether the leader heard the question is not known, so it is not asked again.
       throw new WireError(status.TimeoutDueToConnectionLost, { cause: error });
+    }
+  }
+
+  /**
+   * Whoever gets the answer may destroy this machine at once. So it waits until a majority of those who stay knows of the
+   * removal for sure, or lost touch with this member, or as long as any request: applied is the change in any case.
+   */
+  private async othersKnow(signal: AbortSignal): Promise<void> {
+    const { core, clock, requestTimeoutMs } = this.options;
+    const endMs = clock.monotonicMs() + requestTimeoutMs;
+    while (!this.closed && core.role === "leader" && clock.monotonicMs() < endMs) {
+      await pause(clock, departureLookMs, signal);
     }
   }
 

@@ -206,6 +206,34 @@ describe("removing a member", () => {
     expect(other.core.membership.voters).toEqual([other.id]);
   });
 
+  it("of the leader is answered by it when somebody else knows of it, too", async () => {
+    const leader = await healthy(3);
+    const others = world.running().filter(({ id }) => id !== leader.id);
+    // They hold the change and do not hear that it is committed.
+    world.drops = (message) =>
+      message.kind === "heartbeat" || (message.kind === "append" && message.entries.length === 0);
+    const isUnaware = ({ core }: Life): boolean => core.membership.voters.includes(leader.id);
+    let answered = false;
+    const removal = leader.replica.members.remove(leader.id, patient()).then(() => (answered = true));
+    await world.until(() => leader.replica.state.isRemoved(leader.id), "the leader has applied it");
+    await world.run(200);
+    expect([answered, others.every(isUnaware)]).toEqual([false, true]);
+    world.drops = () => false;
+    await world.settle(removal, 1000);
+    // The machine may be destroyed now.
+    world.kill(leader.id);
+    const next = await world.leader();
+    expect(next.core.membership.voters).not.toContain(leader.id);
+  });
+
+  it("of the leader asked of a follower is answered, too", async () => {
+    const leader = await healthy(2);
+    const follower = await world.follower();
+    await world.settle(follower.replica.members.remove(leader.id, patient()), 2000);
+    world.kill(leader.id);
+    await world.until(() => follower.core.role === "leader", "the other one leads alone");
+  });
+
   it("of the leader hands over, and the removed one says so about a second later", async () => {
     const leader = await healthy(3);
     await world.put(leader.id, "a");
