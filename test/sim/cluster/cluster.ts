@@ -1,4 +1,5 @@
 /** All members of a run, those that are gone included, and what an operator does with them. */
+import { memberIdOf } from "../../../src/server/config/identity.js";
 import type { MemberId } from "../../../src/server/raft/types.js";
 import type { Bootstrap } from "../../../src/server/storage/types.js";
 import { name } from "../checks/raft-checks.js";
@@ -18,18 +19,18 @@ export class SimCluster {
     disk.beforeWrite = (path) => this.beforeWrite(path);
   }
 
-  /** Ids of the founders of a cluster of this size. */
+  /** Ids of the founders of a cluster of this size, as production computes them. */
   static founderIds(count: number): MemberId[] {
-    return Array.from({ length: count }, (_, at) => 0x1000n + BigInt(at + 1));
+    return Array.from({ length: count }, (_, at) => memberIdOf([founderUrl(at)], founderToken));
   }
 
   found(): void {
     const { tuning, clusterId } = this.shared;
     const voters = SimCluster.founderIds(tuning.memberCount);
-    const founders = voters.map((id) => ({
+    const founders = voters.map((id, at) => ({
       id,
       name: name(id),
-      peerUrls: [urlOf(name(id))],
+      peerUrls: [founderUrl(at)],
       clientUrls: [],
       learner: false,
     }));
@@ -95,6 +96,13 @@ export class SimCluster {
       if (parts !== undefined) this.shared.raft.look(member.id, parts.core);
     }
   }
+}
+
+/** What founders take for the token of their cluster. */
+export const founderToken = "simulated";
+
+function founderUrl(at: number): string {
+  return urlOf(`founder${at + 1}`);
 }
 
 export function urlOf(host: string): string {

@@ -48,6 +48,8 @@ export interface DiskWeather {
 
 export class SimMember {
   readonly id: MemberId;
+  /** How it came to the cluster. */
+  readonly begins: Bootstrap["kind"];
   readonly dir: string;
   readonly shared: MemberWorld;
   readonly random: RandomStream;
@@ -69,6 +71,7 @@ export class SimMember {
     this.id = id;
     this.dir = `/${id.toString(16)}`;
     this.bootstrap = bootstrap;
+    this.begins = bootstrap.kind;
     this.random = shared.world.random(`member ${id}`);
   }
 
@@ -148,11 +151,14 @@ export class SimMember {
     if (this.parts === parts) this.end();
   }
 
-  /** The disk is replaced by an empty one. */
+  /** The disk is replaced by an empty one: this member can not come back. */
   wipe(): void {
+    this.shared.world.note("wiped", Number(this.id & 0xffffn));
     this.end();
     rmSync(this.dir, { recursive: true, force: true });
     this.shared.raft.wiped(this.id);
+    this.damaged = true;
+    this.state = "ruined";
   }
 
   /** This member was told that it is no longer part of the cluster. */

@@ -8,6 +8,7 @@ import { fairWeather } from "../world/network.js";
 import type { RandomStream } from "../world/random.js";
 import type { World } from "../world/world.js";
 import type { SimCluster } from "./cluster.js";
+import { startWithEmptyDisk } from "./empty-disk.js";
 import type { SimMember } from "./member.js";
 import type { Operator } from "./operator.js";
 
@@ -40,6 +41,7 @@ export const faultKinds = [
   "removeLeader",
   "compact",
   "defrag",
+  "emptyDisk",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -150,7 +152,10 @@ export class Nemesis {
       case "defrag": {
         const member = this.victim();
         if (member !== undefined) await this.options.operator.defragment(member);
+        return;
       }
+      case "emptyDisk":
+        return this.emptyDisk();
     }
   }
 
@@ -311,6 +316,19 @@ export class Nemesis {
     else member.damaged = loseTail(member.dir, this.random);
     await this.world.sleep(this.random.around(500));
     member.start();
+  }
+
+  /** The disk is gone, and its member is started again and again, until it is told that it cannot be. */
+  private async emptyDisk(): Promise<void> {
+    const member = this.victim();
+    const known = this.cluster.leader?.parts?.replica.state.members() ?? [];
+    const wasThere = known.some(({ id, clientUrls }) => id === member?.id && clientUrls.length > 0);
+    if (member === undefined || !wasThere || member.damaged || !this.mayLose(member.id, "damaged")) return;
+    member.wipe();
+    for (let tries = 0; tries < 10 && !this.stopped; tries += 1) {
+      await this.world.sleep(this.random.around(1000));
+      if ((await startWithEmptyDisk(member, known)) === "refused") return;
+    }
   }
 
   private async reshape(kind: "learner" | "replace" | "removeLeader"): Promise<void> {
