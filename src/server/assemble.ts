@@ -22,6 +22,7 @@ const raftLimits: RaftLimits = {
   uncommittedBytesMax: 64 * mebibyte,
   appliedLagEntriesMax: 5000,
   appliedLagBytesMax: 32 * mebibyte,
+  followerLagBytesMax: 128 * mebibyte,
   appendsInflightMax: 2,
   applyEntriesMax: 1000,
   applyBytesMax: 4 * mebibyte,

@@ -5,6 +5,9 @@ import { becomeFollower } from "./roles.js";
 import type { RaftState } from "./state.js";
 import type { MemberId, Message } from "./types.js";
 
+/** About what an entry takes in memory beside its data. */
+const ENTRY_OVERHEAD_BYTES = 256;
+
 type AppendRequest = Extract<Message, { kind: "append" }>;
 type Heartbeat = Extract<Message, { kind: "heartbeat" }>;
 
@@ -16,12 +19,14 @@ export function onAppend(state: RaftState, request: AppendRequest): void {
     // Old news: all of it that matters is committed here.
     acceptThrough(state, request.from, log.commit);
   } else if (log.term(previousIndex) === previousTerm && isConfigured(state)) {
-    log.merge(entries);
-    const last = previousIndex + entries.length;
+    const taken = lagsTooFar(state) ? log.held(entries) : entries;
+    log.merge(taken);
+    const last = previousIndex + taken.length;
     // Only what this message covers is known to be the leader's.
     commitTo(state, Math.min(request.commit, last));
     if (state.removalIndex !== undefined && request.commit >= state.removalIndex) state.removed = true;
-    acceptThrough(state, request.from, last);
+    // What is left out counts as lost on the way: an answer would only call for more of it.
+    if (taken === entries) acceptThrough(state, request.from, last);
   } else {
     reply(state, request.from, { index: previousIndex, rejectedTerm: previousTerm });
   }
@@ -59,6 +64,17 @@ export function follow(state: RaftState, leader: MemberId): void {
     return;
   }
   becomeFollower(state, state.term, leader);
+}
+
+/**
+ * A member whose state machine does not keep up would pile up entries that cannot be compacted. So it takes no more until it
+ * has caught up, while heartbeats are answered as ever. To the leader that looks like a link that loses entries: it probes
+ * with one message a heartbeat. What is not committed yet has to be taken, or nobody could commit; the leader bounds that.
+ */
+function lagsTooFar({ log, config: { limits } }: RaftState): boolean {
+  const count = log.commit - Math.max(log.applied, log.firstIndex - 1);
+  const bytes = log.bytesBetween(log.applied, log.commit) + count * ENTRY_OVERHEAD_BYTES;
+  return bytes > (limits.followerLagBytesMax ?? Infinity);
 }
 
 /** A member that joins knows no configuration until a snapshot brings one; entries alone would be of no use to it. */

@@ -159,13 +159,15 @@ export class RaftLog {
     if (entry.kind === "change") this.#changes.push(entry.index);
   }
 
+  /** The first of the leader's entries, as far as this log has them; `entries` itself if that is all of them. */
+  held(entries: readonly Entry[]): readonly Entry[] {
+    const count = this.#heldCount(entries);
+    return count === entries.length ? entries : entries.slice(0, count);
+  }
+
   /** Follower: takes over the leader's entries, replacing what differs. They follow an entry known to match. */
   merge(entries: readonly Entry[]): void {
-    let position = 0;
-    for (const entry of entries) {
-      if (this.term(entry.index) !== entry.term) break;
-      position += 1;
-    }
+    let position = this.#heldCount(entries);
     const first = entries[position];
     if (first === undefined) return;
     if (first.index <= this.lastIndex) this.#truncate(first.index);
@@ -279,6 +281,15 @@ export class RaftLog {
     this.#previousTerm = previousTerm;
     this.#firstIndex = index + 1;
     this.#compactTo = index;
+  }
+
+  #heldCount(entries: readonly Entry[]): number {
+    let count = 0;
+    for (const entry of entries) {
+      if (this.term(entry.index) !== entry.term) break;
+      count += 1;
+    }
+    return count;
   }
 
   #truncate(from: number): void {

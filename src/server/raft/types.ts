@@ -66,6 +66,11 @@ export interface RaftLimits {
   readonly appliedLagEntriesMax: number;
   /** Committed but unapplied bytes above which proposals are refused; 32 MiB if undefined. */
   readonly appliedLagBytesMax?: number;
+  /**
+   * Committed but unapplied bytes, entries' own memory included, above which a follower takes no more entries; no limit if
+   * undefined.
+   */
+  readonly followerLagBytesMax?: number;
   /** Append effects handed out and not yet durable; 1 if undefined. While it is reached, later entries form one batch. */
   readonly appendsInflightMax?: number;
   /** Entries handed to the state machine in one apply effect. */

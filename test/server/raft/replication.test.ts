@@ -191,6 +191,68 @@ describe("notes 1.1, the commit index", () => {
   });
 });
 
+describe("notes 1.11, a follower whose state machine does not keep up", () => {
+  const limits = { followerLagBytesMax: 600 };
+  const head = { term: 2, previousTerm: 2 };
+
+  /** Three entries are committed and none of them applied, which is too much. */
+  function behind(): RaftCore {
+    const core = threeMembers({ hardState: { term: 2, vote: undefined, commit: 0 } }, { limits });
+    const entries = [entry(1, 2), entry(2, 2), entry(3, 2)];
+    const first = turn(core, from(2n, "append", { ...head, previousIndex: 0, previousTerm: 0, entries, commit: 3 }));
+    expect(first.append?.sendAfter).toMatchObject([{ kind: "appendReply", rejected: false, index: 3 }]);
+    core.step(durable(first));
+    core.take();
+    return core;
+  }
+
+  function append(previousIndex: number, count: number, commit = 0) {
+    const entries = Array.from({ length: count }, (_, n) => entry(previousIndex + 1 + n, 2));
+    return from(2n, "append", { ...head, previousIndex, entries, commit });
+  }
+
+  it("takes no more, and says nothing of what it left out", () => {
+    const core = behind();
+    core.step(append(3, 1, 4));
+    expect([core.lastIndex, core.commitIndex, core.take()]).toEqual([3, 3, undefined]);
+    // What follows it is not there either, so that the leader stops to send ahead.
+    expect(turn(core, append(4, 1)).send).toMatchObject([{ kind: "appendReply", rejected: true, index: 4 }]);
+  });
+
+  it("answers what brings nothing new", () => {
+    const core = behind();
+    expect(turn(core, append(2, 1)).send).toMatchObject([{ kind: "appendReply", rejected: false, index: 3 }]);
+    expect(turn(core, append(3, 0)).send).toMatchObject([{ kind: "appendReply", rejected: false, index: 3 }]);
+  });
+
+  it("does not stand for election: it hears its leader", () => {
+    const core = behind();
+    for (let beat = 0; beat < 50; beat += 1) {
+      core.step({ kind: "tick" });
+      core.step(append(3, 1));
+    }
+    expect(core).toMatchObject({ role: "follower", leader: 2n, term: 2 });
+    expect(turn(core, from(2n, "heartbeat", { term: 2, commit: 3, readRound: 5 })).send).toMatchObject([
+      { kind: "heartbeatReply", readRound: 5 },
+    ]);
+  });
+
+  it("takes more once it has applied enough", () => {
+    const core = behind();
+    core.step({ kind: "applied", index: 3 });
+    const effects = turn(core, append(3, 1));
+    expect(effects.append).toMatchObject({ entries: [{ index: 4 }], sendAfter: [{ kind: "appendReply", index: 4 }] });
+  });
+
+  it("takes what is not committed yet, for a quorum may need it", () => {
+    const core = threeMembers({ hardState: { term: 2, vote: undefined, commit: 0 } }, { limits });
+    core.step(from(2n, "append", { ...head, previousIndex: 0, previousTerm: 0, entries: [entry(1, 2)], commit: 0 }));
+    core.step(append(1, 5));
+    core.step(append(6, 5));
+    expect(core.lastIndex).toBe(11);
+  });
+});
+
 describe("notes 1.8, flow control", () => {
   const small = { limits: { inflightMessagesMax: 2, messageBytesMax: 10 } };
 

@@ -287,6 +287,7 @@ export class World {
       inflightBytesMax: this.#pick([50, 10_000]),
       uncommittedBytesMax: this.#pick([200, 100_000]),
       appliedLagEntriesMax: this.#pick([3, 1000]),
+      followerLagBytesMax: this.#pick([0, 1000, 100_000]),
       applyEntriesMax: this.#pick([1, 3, 100]),
       appendsInflightMax: this.#pick([1, 2, 4]),
     };

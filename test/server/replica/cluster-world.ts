@@ -9,7 +9,7 @@ import { PutRequest, RangeRequest } from "../../../proto/gen/etcd/rpc.js";
 import { status, WireError } from "../../../proto/status.js";
 import { type AssembledMember, assembleMember, createCore, type MemberWorld } from "../../../src/server/assemble.js";
 import type { RaftCore } from "../../../src/server/raft/core.js";
-import type { Message } from "../../../src/server/raft/types.js";
+import type { Message, RaftLimits } from "../../../src/server/raft/types.js";
 import { inlineLog, inlineState } from "../../../src/server/replica/inline.js";
 import type { LocalReplica } from "../../../src/server/replica/replica.js";
 import type { OutgoingSnapshot, PeerAddress, PeerListener, Peers } from "../../../src/server/replica/types.js";
@@ -30,6 +30,8 @@ const chunkBytes = 16_384;
 export type WorldOptions = Partial<Pick<MemberWorld, "limits" | "reconfiguration" | "leaseCheckpoint">> & {
   /** Whether a member that stops refuses connections, as a process that ended on a host that lives. */
   readonly refuses?: boolean;
+  /** Limits of the cores; those of production if not given. */
+  readonly raft?: RaftLimits;
   /** Entries between two marks of the rolling hash. */
   readonly markIntervalEntries?: number;
 };
@@ -116,6 +118,7 @@ export class ClusterWorld {
       heartbeatMs,
       preVote: true,
       seed: (Number(id % 1000n) * 2_654_435_761 + initial.bootCount) % 2 ** 32,
+      ...(this.options.raft === undefined ? {} : { limits: this.options.raft }),
     });
     stores.log.releaseEntries();
     // The parts below ask for the life that they belong to when they are called.

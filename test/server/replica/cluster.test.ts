@@ -1,6 +1,8 @@
 /** Three replicas together: who leads, what is acknowledged, and what a client of any member sees of it. */
 import { afterEach, describe, expect, it } from "vitest";
 import { status } from "../../../proto/status.js";
+import type { Message } from "../../../src/server/raft/types.js";
+import { limits } from "../raft/support.js";
 import { ClusterWorld, type Life, patient, putOf } from "./cluster-world.js";
 
 let world = new ClusterWorld();
@@ -73,6 +75,32 @@ describe("three replicas", () => {
     world.heal();
     await world.leader();
     expect(await world.put(leader.id, "next")).toBe(4);
+  });
+});
+
+describe("a follower that cannot apply", () => {
+  const lagBytesMax = 20_000;
+
+  it("holds no more of the log than its limit, disturbs nobody, and catches up afterwards", async () => {
+    three({ raft: { ...limits, messageBytesMax: 4096, followerLagBytesMax: lagBytesMax } });
+    const leader = await world.leader();
+    const follower = await world.follower();
+    const { term } = leader.core;
+    world.hangingState = follower.id;
+    for (let n = 0; n < 100; n += 1) await world.put(leader.id, `k${n}`, "v".repeat(1000));
+    const { core } = follower;
+    expect(core.logBytes).toBeGreaterThan(lagBytesMax / 2);
+    const isFor = (message: Message): boolean => message.kind === "append" && message.to === follower.id;
+    world.delivered.length = 0;
+    await world.run(10_000);
+    expect(core.logBytes).toBeLessThan(lagBytesMax + 4096);
+    // One probe a heartbeat, and what answers it.
+    expect(world.delivered.filter(isFor).length).toBeLessThan(2 * 100 + 10);
+    expect([leader.core.role, leader.core.term]).toEqual(["leader", term]);
+    world.hangingState = undefined;
+    await world.until(() => world.keys(follower.id).length === 100, "the follower has caught up");
+    expect(leader.core.peer(follower.id)).toMatchObject({ state: "replicate", match: leader.core.lastIndex });
+    expect(world.snapshotsSent).toBe(0);
   });
 });
 
