@@ -234,6 +234,25 @@ describe("removing a member", () => {
     await world.until(() => follower.core.role === "leader", "the other one leads alone");
   });
 
+  it("of the leader reaches the only one left through the removed one, also when that comes back from a crash", async () => {
+    const leader = await healthy(2);
+    const other = await world.follower();
+    // The other one holds the change, does not hear that it is committed, and so needs a vote that is not to be had.
+    world.drops = (message) =>
+      message.kind === "heartbeat" || (message.kind === "append" && message.entries.length === 0);
+    void leader.replica.members.remove(leader.id, patient()).catch(() => undefined);
+    await world.until(() => leader.replica.state.isRemoved(leader.id), "the leader has applied it");
+    world.kill(leader.id);
+    world.drops = () => false;
+    await world.run(10_000);
+    expect(other.core.role).not.toBe("leader");
+    const back = world.restart(leader.id);
+    await world.until(() => other.core.role === "leader", "the other one leads alone", 10_000);
+    expect(other.replica.state.isRemoved(back.id)).toBe(true);
+    expect(await world.put(other.id, "a")).toBe(2);
+    expect(back.core.role).toBe("follower");
+  });
+
   it("of the leader hands over, and the removed one says so about a second later", async () => {
     const leader = await healthy(3);
     await world.put(leader.id, "a");
