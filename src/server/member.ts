@@ -259,6 +259,7 @@ function worldOf({ config, logger, onFatal, metrics }: MemberOptions, { durable,
     reconfiguration: { strict: config.strictReconfigCheck, learnersMax: config.learnersMax },
     leaseCheckpoint: config.leaseCheckpoint,
     autoCompaction: config.autoCompaction,
+    corruptCheckIntervalMs: config.corruptCheckIntervalMs,
     dataDir: dir,
     files: snapshotFilesIn(dir),
     watch: {

@@ -30,6 +30,7 @@ export interface Question {
     | { $case: "memberUpdate"; value: MemberUpdateQuestion }
     | { $case: "memberPromote"; value: MemberPromoteQuestion }
     | { $case: "stateMarks"; value: StateMarksQuestion }
+    | { $case: "hashKv"; value: HashKvQuestion }
     | undefined;
 }
 
@@ -41,6 +42,7 @@ export interface Answer {
     | { $case: "leaseTime"; value: LeaseTimeAnswer }
     | { $case: "memberChange"; value: MemberChangeAnswer }
     | { $case: "stateMarks"; value: StateMarksAnswer }
+    | { $case: "hashKv"; value: HashKvAnswer }
     | undefined;
 }
 
@@ -129,6 +131,16 @@ export interface StateMark {
   hash: number;
 }
 
+/** The hash of what is stored, as a reader at this revision sees it; it can be compared where the compact revision is the same. */
+export interface HashKvQuestion {
+  revision: bigint;
+}
+
+export interface HashKvAnswer {
+  hash: number;
+  compactRevision: bigint;
+}
+
 function createBaseQuestion(): Question {
   return { kind: undefined };
 }
@@ -159,6 +171,9 @@ export const Question: MessageFns<Question> = {
         break;
       case "stateMarks":
         StateMarksQuestion.encode(message.kind.value, writer.uint32(66).fork()).join();
+        break;
+      case "hashKv":
+        HashKvQuestion.encode(message.kind.value, writer.uint32(74).fork()).join();
         break;
     }
     return writer;
@@ -241,6 +256,14 @@ export const Question: MessageFns<Question> = {
             message.kind = { $case: "stateMarks", value: StateMarksQuestion.decode(reader, reader.uint32()) };
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.kind = { $case: "hashKv", value: HashKvQuestion.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -307,6 +330,12 @@ export const Question: MessageFns<Question> = {
         }
         break;
       }
+      case "hashKv": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "hashKv", value: HashKvQuestion.fromPartial(object.kind.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -336,6 +365,9 @@ export const Answer: MessageFns<Answer> = {
         break;
       case "stateMarks":
         StateMarksAnswer.encode(message.kind.value, writer.uint32(50).fork()).join();
+        break;
+      case "hashKv":
+        HashKvAnswer.encode(message.kind.value, writer.uint32(58).fork()).join();
         break;
     }
     return writer;
@@ -402,6 +434,14 @@ export const Answer: MessageFns<Answer> = {
             message.kind = { $case: "stateMarks", value: StateMarksAnswer.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.kind = { $case: "hashKv", value: HashKvAnswer.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -453,6 +493,12 @@ export const Answer: MessageFns<Answer> = {
       case "stateMarks": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "stateMarks", value: StateMarksAnswer.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "hashKv": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "hashKv", value: HashKvAnswer.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -1542,6 +1588,136 @@ export const StateMark: MessageFns<StateMark> = {
     const message = createBaseStateMark();
     message.index = (object.index !== undefined && object.index !== null) ? BigInt(object.index) : 0n;
     message.hash = object.hash ?? 0;
+    return message;
+  },
+};
+
+function createBaseHashKvQuestion(): HashKvQuestion {
+  return { revision: 0n };
+}
+
+export const HashKvQuestion: MessageFns<HashKvQuestion> = {
+  encode(message: HashKvQuestion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(8).int64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HashKvQuestion {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHashKvQuestion();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HashKvQuestion>, I>>(base?: I): HashKvQuestion {
+    return HashKvQuestion.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HashKvQuestion>, I>>(object: I): HashKvQuestion {
+    const message = createBaseHashKvQuestion();
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    return message;
+  },
+};
+
+function createBaseHashKvAnswer(): HashKvAnswer {
+  return { hash: 0, compactRevision: 0n };
+}
+
+export const HashKvAnswer: MessageFns<HashKvAnswer> = {
+  encode(message: HashKvAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hash !== 0) {
+      writer.uint32(8).uint32(message.hash);
+    }
+    if (message.compactRevision !== 0n) {
+      if (BigInt.asIntN(64, message.compactRevision) !== message.compactRevision) {
+        throw new globalThis.Error("value provided for field message.compactRevision of type int64 too large");
+      }
+      writer.uint32(16).int64(message.compactRevision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HashKvAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHashKvAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.hash = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.compactRevision = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HashKvAnswer>, I>>(base?: I): HashKvAnswer {
+    return HashKvAnswer.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HashKvAnswer>, I>>(object: I): HashKvAnswer {
+    const message = createBaseHashKvAnswer();
+    message.hash = object.hash ?? 0;
+    message.compactRevision = (object.compactRevision !== undefined && object.compactRevision !== null)
+      ? BigInt(object.compactRevision)
+      : 0n;
     return message;
   },
 };

@@ -19,7 +19,10 @@ export function createMaintenance(deps: ApiDependencies): MaintenanceHandlers {
       await replica.maintenance.defragment();
       return { header: undefined };
     },
-    hash: async () => ({ header: headerNow(replica), hash: replica.state.hashAll() }),
+    hash: async () => {
+      const hash = await replica.maintenance.hashAll();
+      return { header: headerNow(replica), hash };
+    },
     hashKv: async (request) => hashKv(deps, request),
     snapshot: (_request, context) => snapshot(deps, context),
     moveLeader: async ({ targetID }, context) => {
@@ -76,10 +79,10 @@ function alarmText({ memberId, type }: Alarm): string {
 }
 
 /** Revision 0 means the current one. A negative one never existed; etcd hashes something useless for it. */
-function hashKv({ replica }: ApiDependencies, request: rpc.HashKVRequest): rpc.HashKVResponse {
+async function hashKv({ replica }: ApiDependencies, request: rpc.HashKVRequest): Promise<rpc.HashKVResponse> {
   if (request.revision < 0n) throw new WireError(status.Compacted);
   if (request.revision > BigInt(replica.state.revision())) throw new WireError(status.FutureRev);
-  const { hash, compactRevision, hashRevision, revision } = replica.state.hashKv(Number(request.revision));
+  const { hash, compactRevision, hashRevision, revision } = await replica.maintenance.hashKv(Number(request.revision));
   return {
     header: headerAt(replica, revision),
     hash,

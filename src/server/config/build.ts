@@ -93,6 +93,7 @@ function limitConfig(values: FlagValues) {
     grpcKeepaliveIntervalMs: values["grpc-keepalive-interval"],
     grpcKeepaliveTimeoutMs: values["grpc-keepalive-timeout"],
     autoCompaction: autoCompaction(values),
+    corruptCheckIntervalMs: values["corrupt-check-time"],
     compactionSleepIntervalMs: values["compaction-sleep-interval"],
     unsafeNoFsync: values["unsafe-no-fsync"],
     watchProgressNotifyIntervalMs: values["watch-progress-notify-interval"],

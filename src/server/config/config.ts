@@ -71,6 +71,8 @@ export interface ServerConfig {
   /** How long such a ping may stay unanswered. */
   readonly grpcKeepaliveTimeoutMs: number;
   readonly autoCompaction: AutoCompaction;
+  /** Time between comparisons of what the members have stored; 0 never. */
+  readonly corruptCheckIntervalMs: number;
   /** Pause between two batches of a compaction. */
   readonly compactionSleepIntervalMs: number;
   /** Never wait for the disk: a power cut loses acknowledged writes. */

@@ -25,7 +25,11 @@ const member = {
   "backend-batch-interval": duration("0", "never", "Longest time before a batch is committed."),
   "backend-batch-limit": integer(0, "never", "Most operations before a batch is committed."),
   "max-txn-ops": integer(128, "now", "Most operations in a transaction."),
-  "max-request-bytes": integer(1_572_864, "now", "Largest request that is taken, in bytes."),
+  "max-request-bytes": integer(
+    1_572_864,
+    "now",
+    "Largest request that is taken, in bytes; if above 63 MiB, the same on all members.",
+  ),
   "max-concurrent-streams": integer(4_294_967_295, "now", "Most calls at a time on one connection.", {
     max: 4_294_967_295,
   }),
@@ -134,7 +138,7 @@ const logging = {
 } as const;
 
 const upkeep = {
-  "corrupt-check-time": duration("0s", "later", "Time between comparisons with other members."),
+  "corrupt-check-time": duration("0s", "now", "Time between comparisons of all that the members have stored; 0 never."),
   "compact-hash-check-time": duration("1m", "later", "Time between comparisons of compaction hashes."),
   "compaction-batch-limit": integer(1000, "later", "Revisions removed in one batch of a compaction."),
   "compaction-sleep-interval": duration("10ms", "now", "Pause between batches of a compaction."),

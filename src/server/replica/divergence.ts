@@ -1,23 +1,30 @@
 /**
- * Watches that members which have applied the same entries hold the same state: the leader compares rolling hashes and raises
- * the CORRUPT alarm for whoever differs. Spec: raft-storage.md 4.8.
+ * Watches that members which have applied the same entries hold the same state: the leader compares rolling hashes of what was
+ * applied and, if asked to (`--corrupt-check-time`), hashes of what is stored, and raises the CORRUPT alarm for whoever differs.
+ * Spec: raft-storage.md 4.8, server.md 13.2.
  */
 import { AlarmRequest_AlarmAction as Action, AlarmType } from "../../../proto/gen/etcd/rpc.js";
-import type { Question } from "../../../proto/gen/internal/peer.js";
+import type { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import type { MemberId } from "../raft/types.js";
 import type { Logger } from "../runtime/logger.js";
-import type { CommandBody, StateMark, StateReader } from "../state/types.js";
+import type { CommandBody, HashResult, StateMark, StateReader } from "../state/types.js";
 import type { Peers } from "./types.js";
 
 const intervalMs = 5000;
 const askTimeoutMs = 2000;
-const question: Question = { kind: { $case: "stateMarks", value: {} } };
+/** A member reads all that it has for its answer. */
+const hashTimeoutMs = 60_000;
+const marksQuestion: Question = { kind: { $case: "stateMarks", value: {} } };
 
 export interface DivergenceOptions {
   readonly memberId: MemberId;
   readonly state: Pick<StateReader, "stateMarks" | "alarms" | "members">;
   readonly peers: Pick<Peers, "ask">;
   readonly logger: Logger;
+  /** Time between comparisons of what is stored; 0: never. */
+  readonly hashIntervalMs: number;
+  /** Rejects with a WireError. */
+  readonly hashKv: (revision: number) => Promise<HashResult>;
   /** Proposes only while this member leads. */
   readonly proposeAsLeader: (body: CommandBody) => Promise<unknown>;
 }
@@ -30,20 +37,18 @@ export class DivergenceWatch {
   private lastCheckMs = 0;
   private lastIndex = 0;
   private underWay = false;
+  private lastHashMs = 0;
+  private hashing = false;
   private closed = false;
 
   constructor(options: DivergenceOptions) {
     this.options = options;
   }
 
-  /** Once a tick at the leader; does something every few seconds, if a mark has come since. */
+  /** Once a tick at the leader. */
   tick(nowMs: number): void {
-    if (this.underWay || nowMs - this.lastCheckMs < intervalMs) return;
-    this.lastCheckMs = nowMs;
-    const newest = this.options.state.stateMarks().at(-1)?.index ?? 0;
-    if (newest === this.lastIndex) return;
-    this.underWay = true;
-    void this.check(newest);
+    this.tickMarks(nowMs);
+    this.tickHashes(nowMs);
   }
 
   /** The state can no longer be read: answers under way count for nothing. */
@@ -51,10 +56,66 @@ export class DivergenceWatch {
     this.closed = true;
   }
 
-  private async check(newest: number): Promise<void> {
+  /** Does something every few seconds, if a mark has come since. */
+  private tickMarks(nowMs: number): void {
+    if (this.underWay || nowMs - this.lastCheckMs < intervalMs) return;
+    this.lastCheckMs = nowMs;
+    const newest = this.options.state.stateMarks().at(-1)?.index ?? 0;
+    if (newest === this.lastIndex) return;
+    this.underWay = true;
+    void this.checkMarks(newest);
+  }
+
+  private tickHashes(nowMs: number): void {
+    const { hashIntervalMs } = this.options;
+    if (hashIntervalMs <= 0 || this.hashing || nowMs - this.lastHashMs < hashIntervalMs) return;
+    this.lastHashMs = nowMs;
+    this.hashing = true;
+    void this.checkHashes().finally(() => {
+      this.hashing = false;
+    });
+  }
+
+  /**
+   * Everybody hashes what is stored as of one revision, ours now. Who has not got so far, or is compacted elsewhere, is left
+   * out this time.
+   */
+  private async checkHashes(): Promise<void> {
+    const { memberId, hashKv, logger } = this.options;
+    const ours = await hashKv(0).catch((error: unknown) => {
+      logger.debug("the state was not hashed", { error });
+      return undefined;
+    });
+    if (ours === undefined) return;
+    const { hash, hashRevision: index, compactRevision } = ours;
+    const answers = await Promise.all(this.others().map((id) => this.hashOf(id, index)));
+    if (this.closed) return;
+    const comparable = answers.filter((answer) => answer?.compactRevision === compactRevision);
+    const known = comparable.flatMap((answer) => (answer === undefined ? [] : [answer]));
+    const marked = [{ id: memberId, hash }, ...known].map((member) => {
+      return { id: member.id, marks: [{ index, hash: member.hash }] };
+    });
+    this.compare(marked);
+  }
+
+  private async hashOf(id: MemberId, revision: number): Promise<MemberHash | undefined> {
+    const question: Question = { kind: { $case: "hashKv", value: { revision: BigInt(revision) } } };
+    const kind = await this.answerOf(id, question, hashTimeoutMs);
+    if (kind?.$case !== "hashKv") return undefined;
+    return { id, hash: kind.value.hash, compactRevision: Number(kind.value.compactRevision) };
+  }
+
+  private others(): readonly MemberId[] {
     const { state, memberId } = this.options;
-    const others = state.members().filter(({ id }) => id !== memberId);
-    const answers = await Promise.all(others.map(async ({ id }) => ({ id, marks: await this.marksOf(id) })));
+    return state
+      .members()
+      .map(({ id }) => id)
+      .filter((id) => id !== memberId);
+  }
+
+  private async checkMarks(newest: number): Promise<void> {
+    const { state, memberId } = this.options;
+    const answers = await Promise.all(this.others().map(async (id) => ({ id, marks: await this.marksOf(id) })));
     this.underWay = false;
     if (this.closed) return;
     // Whoever did not answer is asked again at the next round.
@@ -64,12 +125,17 @@ export class DivergenceWatch {
   }
 
   private async marksOf(id: MemberId): Promise<readonly StateMark[] | undefined> {
+    const kind = await this.answerOf(id, marksQuestion, askTimeoutMs);
+    if (kind?.$case !== "stateMarks") return undefined;
+    return kind.value.marks.map(({ index, hash }) => ({ index: Number(index), hash }));
+  }
+
+  private async answerOf(id: MemberId, question: Question, timeoutMs: number): Promise<Answer["kind"]> {
     try {
-      const { kind } = await this.options.peers.ask(id, question, { timeoutMs: askTimeoutMs });
-      if (kind?.$case !== "stateMarks") return undefined;
-      return kind.value.marks.map(({ index, hash }) => ({ index: Number(index), hash }));
+      return (await this.options.peers.ask(id, question, { timeoutMs })).kind;
     } catch (error) {
-      this.options.logger.debug("a member did not tell its state marks", { "remote-peer-id": id, error });
+      const asked = question.kind?.$case;
+      this.options.logger.debug("a member did not tell the hash of its state", { "remote-peer-id": id, asked, error });
       return undefined;
     }
   }
@@ -91,6 +157,12 @@ export class DivergenceWatch {
       this.lastIndex = 0;
     });
   }
+}
+
+interface MemberHash {
+  readonly id: MemberId;
+  readonly hash: number;
+  readonly compactRevision: number;
 }
 
 export interface MemberMarks {

@@ -4,14 +4,15 @@
  */
 import { statSync } from "node:fs";
 import { join } from "node:path";
+import { WireError } from "../../../proto/status.js";
 import { invariant } from "../invariant.js";
 import type { Clock } from "../runtime/clock.js";
-import type { State } from "../state/types.js";
+import type { HashResult, State } from "../state/types.js";
 import { ExportFailed } from "../storage/failure.js";
 import { inspectStateFile, readStateFacts } from "../storage/inspect.js";
 import type { LogBatch, LogStore } from "../storage/types.js";
 import { atOnce, type Defer, Lane } from "./lane.js";
-import type { LogRunner, StateFacts, StateRunner, WorkObserver } from "./workers.js";
+import type { HashOutcome, LogRunner, StateFacts, StateRunner, WorkObserver } from "./workers.js";
 
 export interface InlineOptions {
   readonly clock: Pick<Clock, "monotonicMs">;
@@ -65,6 +66,8 @@ export function inlineState(state: State, options: InlineStateOptions): StateRun
       ),
     walBytes: () => statSync(`${join(dataDir, state.file)}-wal`, { throwIfNoEntry: false })?.size ?? 0,
     exportTo: (path, done) => lanes.perform(() => exportTo(state, path), done),
+    hashKv: (revision, done) => lanes.perform(() => hashOutcome(() => state.reader.hashKv(revision)), done),
+    hashAll: (done) => lanes.perform(() => state.reader.hashAll(), done),
     inspect: (path, done) => lanes.perform(() => inspectStateFile(path), done),
     // The pointer has been moved before.
     open: (file, done) => lanes.perform(() => state.switchFile(file, () => undefined), done),
@@ -126,6 +129,16 @@ function exportTo(state: Pick<State, "exportTo">, path: string): StateFacts | Ex
     throw error;
   }
   return factsOfCopy(path);
+}
+
+/** A class does not survive the way between threads, so a refusal is a value. */
+export function hashOutcome(hash: () => HashResult): HashOutcome {
+  try {
+    return { kind: "hashed", result: hash() };
+  } catch (error) {
+    if (error instanceof WireError) return { kind: "refused", status: { code: error.code, message: error.message } };
+    throw error;
+  }
 }
 
 /** What was just written from a sound file says what it is. */

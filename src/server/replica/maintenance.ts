@@ -5,10 +5,11 @@
 import { join } from "node:path";
 import { Code, status, WireError } from "../../../proto/status.js";
 import type { Clock } from "../runtime/clock.js";
+import type { HashResult } from "../state/types.js";
 import { ExportFailed } from "../storage/failure.js";
 import { nextStateFile } from "../storage/files.js";
 import type { ReplicaMaintenance, SnapshotFiles } from "./types.js";
-import type { LogRunner, StateFacts, StateRunner, WorkObserver } from "./workers.js";
+import type { HashOutcome, LogRunner, StateFacts, StateRunner, WorkObserver } from "./workers.js";
 
 export interface MaintenanceOptions {
   readonly state: StateRunner;
@@ -80,6 +81,16 @@ export class Maintenance implements ReplicaMaintenance {
     const facts = await this.exportTo(path);
     this.options.observer?.exported(this.options.clock.monotonicMs() - startedMs);
     return { path, sizeBytes: facts.sizeBytes, facts };
+  }
+
+  async hashKv(revision: number): Promise<HashResult> {
+    const outcome = await this.reported<HashOutcome>((done) => this.options.state.hashKv(revision, done));
+    if (outcome.kind === "refused") throw new WireError(outcome.status);
+    return outcome.result;
+  }
+
+  hashAll(): Promise<number> {
+    return this.reported((done) => this.options.state.hashAll(done));
   }
 
   /** Rejects every call that waits. What the runners were asked for ends with them; copies go at the next start. */

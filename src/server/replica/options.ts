@@ -53,6 +53,8 @@ export interface ReplicaOptions {
   /** Write what is left of long leases to the log now and then (spec/server.md 5.7). */
   readonly leaseCheckpoint: boolean;
   readonly autoCompaction: AutoCompactionRule;
+  /** Time between comparisons of what the members have stored; 0: never. */
+  readonly corruptCheckIntervalMs: number;
   readonly dataDir: string;
   readonly files: SnapshotFiles;
   readonly onApplied: AppliedListener;

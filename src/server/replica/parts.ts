@@ -42,7 +42,9 @@ export function createParts(options: ReplicaOptions, hooks: ReplicaHooks) {
   const common = createCommon(options, hooks);
   const state = options.state.reader;
   const { limits, identity } = options;
-  const shared = { ...options, ...hooks, ...common, state, memberId: identity.memberId, ...limits };
+  const files = createFileParts(options, hooks);
+  const hashKv = (revision: number) => files.maintenance.hashKv(revision);
+  const shared = { ...options, ...hooks, ...common, state, memberId: identity.memberId, ...limits, hashKv };
   const leases = new ReplicaLeases({ ...shared, checkpoint: options.leaseCheckpoint });
   const transfer = new Transfer(shared);
   const members = new Membership({
@@ -53,13 +55,13 @@ export function createParts(options: ReplicaOptions, hooks: ReplicaHooks) {
   });
   return {
     ...common,
-    ...createFileParts(options, hooks),
+    ...files,
     leases,
     transfer,
     members,
     questions: new Questions({ ...shared, membership: members, leases, clusterId: identity.clusterId }),
     autoCompactor: new AutoCompactor({ ...shared, rule: options.autoCompaction }),
-    divergence: new DivergenceWatch(shared),
+    divergence: new DivergenceWatch({ ...shared, hashIntervalMs: options.corruptCheckIntervalMs }),
     links: new PeerLinks(shared),
     peerDown: new PeerDown(shared),
     removal: new Removal(shared),

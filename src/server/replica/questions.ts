@@ -4,7 +4,7 @@ import { Code, status, WireError } from "../../../proto/status.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/logger.js";
 import { serverVersion } from "../runtime/version.js";
-import type { Member, StateReader } from "../state/types.js";
+import type { HashResult, Member, StateReader } from "../state/types.js";
 import type { ReplicaLeases } from "./leases.js";
 import type { Membership } from "./membership.js";
 import type { ChangeRequest } from "./membership-checks.js";
@@ -17,6 +17,8 @@ export interface QuestionsOptions {
   readonly state: StateReader;
   readonly leases: ReplicaLeases;
   readonly membership: Membership;
+  /** Rejects with a WireError. */
+  readonly hashKv: (revision: number) => Promise<HashResult>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Bound on a change that somebody else's client waits for. */
@@ -68,6 +70,10 @@ export class Questions {
       case "stateMarks": {
         const marks = state.stateMarks().map(({ index, hash }) => ({ index: BigInt(index), hash }));
         return { $case: "stateMarks", value: { marks } };
+      }
+      case "hashKv": {
+        const { hash, compactRevision } = await this.options.hashKv(Number(question.value.revision));
+        return { $case: "hashKv", value: { hash, compactRevision: BigInt(compactRevision) } };
       }
     }
   }

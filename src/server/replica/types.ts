@@ -4,7 +4,7 @@
 
 import type { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import type { MemberId, Message, Role } from "../raft/types.js";
-import type { Applied, CommandBody, CommandResponse, Member, StateReader } from "../state/types.js";
+import type { Applied, CommandBody, CommandResponse, HashResult, Member, StateReader } from "../state/types.js";
 
 export interface WaitOptions {
   readonly signal: AbortSignal;
@@ -166,6 +166,10 @@ export interface ReplicaMaintenance {
   defragment(): Promise<void>;
   /** Writes a consistent copy of the state to a new temporary file that the caller deletes. */
   exportSnapshot(): Promise<{ readonly path: string; readonly sizeBytes: number }>;
+  /** etcd's HashKV at a revision (0: the newest), of this member. Rejects with FutureRev, Compacted or Stopped. */
+  hashKv(revision: number): Promise<HashResult>;
+  /** Hash over the whole state of this member; comparable between members of this implementation only. */
+  hashAll(): Promise<number>;
   /** Resolves when nothing is left to delete physically below the compact revision. */
   compactionFinished(options: WaitOptions): Promise<void>;
 }

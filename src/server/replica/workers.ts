@@ -3,8 +3,9 @@
  * or in others (threads/). Work is performed in the order it is given. Whatever fails is told to the owner's `onFatal`, once;
  * after that no `done` is called any more, except that of `close`.
  */
+import type { WireStatus } from "../../../proto/status.js";
 import type { Entry } from "../raft/types.js";
-import type { Applied, StateReader } from "../state/types.js";
+import type { Applied, HashResult, StateReader } from "../state/types.js";
 import type { ExportFailed } from "../storage/failure.js";
 import type { StateFileFacts } from "../storage/inspect.js";
 import type { LogBatch } from "../storage/types.js";
@@ -18,7 +19,7 @@ export interface LogRunner {
   close(done: () => void): void;
 }
 
-/** Work on the state. Apart from `exportTo` and `inspect`, which hold nothing up, it is performed in the order given. */
+/** Work on the state. Apart from copies, hashes and `inspect`, which hold nothing up, it is performed in the order given. */
 export interface StateRunner {
   /** Readable at once and without waiting, at least as fresh as the last `done` of `apply`. Stays valid over `open`. */
   readonly reader: StateReader;
@@ -36,6 +37,10 @@ export interface StateRunner {
   walBytes(): number;
   /** Writes a compact, consistent, durable copy; its facts, or why it could not be written (nothing is left behind then). */
   exportTo(path: string, done: (result: StateFacts | ExportFailed) => void): void;
+  /** etcd's HashKV over what a reader at this revision sees (0: the newest); a large state takes seconds. */
+  hashKv(revision: number, done: (outcome: HashOutcome) => void): void;
+  /** Hash over the whole state; comparable between members of this implementation only. */
+  hashAll(done: (hash: number) => void): void;
   /** Reads a state file that came from elsewhere; undefined if it is damaged or not a state file. */
   inspect(path: string, done: (facts: StateFacts | undefined) => void): void;
   /** Goes over to another state file of the data directory and deletes the old one. Nothing may be applied meanwhile. */
@@ -45,6 +50,11 @@ export interface StateRunner {
 }
 
 export type StateFacts = StateFileFacts;
+
+/** Refused: the revision is compacted or in the future. */
+export type HashOutcome =
+  | { readonly kind: "hashed"; readonly result: HashResult }
+  | { readonly kind: "refused"; readonly status: WireStatus };
 
 /** Told how long durable work took, in milliseconds; for metrics. */
 export interface WorkObserver {

@@ -104,6 +104,11 @@ export class StateStore implements StateSource {
     return this.#database.read(work);
   }
 
+  /** Runs reads that all see the same commit, whatever another connection writes meanwhile. */
+  readSnapshot<T>(work: () => T): T {
+    return this.#database.readSnapshot(work);
+  }
+
   /** One transaction; what it throws ends the use of this store. */
   write<T>(work: () => T): T {
     return this.#database.write(work);

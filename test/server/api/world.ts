@@ -86,6 +86,8 @@ export class DirectReplica implements Replica {
       this.#state.exportTo(path);
       return { path, sizeBytes: this.snapshotBytes() };
     },
+    hashKv: async (revision) => this.state.hashKv(revision),
+    hashAll: async () => this.state.hashAll(),
     compactionFinished: async () => {
       while (this.#state.compactStep());
     },

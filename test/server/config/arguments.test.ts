@@ -74,6 +74,9 @@ describe("a command line", () => {
   it("accepts etcd 3.5's spelling of flags that were experimental", () => {
     expect(configOf("--experimental-watch-progress-notify-interval=1s").watchProgressNotifyIntervalMs).toBe(1000);
     expect(configOf("--experimental-snapshot-catchup-entries 7").snapshotCatchUpEntries).toBe(7);
+    for (const line of ["--corrupt-check-time=4h", "--experimental-corrupt-check-time 4h"]) {
+      expect([configOf(line).corruptCheckIntervalMs, warningsOf(line)]).toEqual([4 * 3_600_000, []]);
+    }
     expect(warningsOf("--experimental-initial-corrupt-check")).toEqual([
       "this feature gate has no effect in this version yet: InitialCorruptCheck",
     ]);

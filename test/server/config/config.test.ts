@@ -31,6 +31,7 @@ describe("the config", () => {
       grpcKeepaliveIntervalMs: 7_200_000,
       grpcKeepaliveTimeoutMs: 20_000,
       autoCompaction: { kind: "off" },
+      corruptCheckIntervalMs: 0,
       watchProgressNotifyIntervalMs: 600_000,
       corsOrigins: ["*"],
       log: { level: "info", format: "json", outputs: [{ kind: "stderr" }] },

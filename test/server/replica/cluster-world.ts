@@ -27,7 +27,9 @@ const heartbeatMs = 100;
 const chunkBytes = 16_384;
 
 /** What a test changes about all members. */
-export type WorldOptions = Partial<Pick<MemberWorld, "limits" | "reconfiguration" | "leaseCheckpoint">> & {
+export type WorldOptions = Partial<
+  Pick<MemberWorld, "limits" | "reconfiguration" | "leaseCheckpoint" | "corruptCheckIntervalMs">
+> & {
   /** Whether a member that stops refuses connections, as a process that ended on a host that lives. */
   readonly refuses?: boolean;
   /** Limits of the cores; those of production if not given. */
@@ -62,8 +64,9 @@ export class ClusterWorld {
   drops: (message: Message) => boolean = () => false;
   /** A member whose transport says that nobody is connected. */
   claimsUnconnected: bigint | undefined;
-  /** A member that tells other hashes of its state than it has. */
+  /** A member that tells other hashes than it has: of what it applied, or of what it has stored. */
   spoilMarks: bigint | undefined;
+  spoilHashes: bigint | undefined;
   /** A member whose disk answers nothing, and one whose state does not. */
   hangingDisk: bigint | undefined;
   hangingState: bigint | undefined;
@@ -338,6 +341,8 @@ export class ClusterWorld {
       sendSnapshot: async (to, snapshot) => this.deliverSnapshot(listenerOf(to), snapshot),
       ask: async (to, question) => {
         const { kind } = await listenerOf(to).answer(self, question);
+        if (kind?.$case === "hashKv" && this.spoilHashes === to)
+          return { kind: { ...kind, value: { ...kind.value, hash: kind.value.hash ^ 1 } } };
         if (kind?.$case !== "stateMarks" || this.spoilMarks !== to) return { kind };
         const marks = kind.value.marks.map(({ index, hash }) => ({ index, hash: hash ^ 1 }));
         return { kind: { $case: "stateMarks", value: { marks } } };

@@ -55,6 +55,46 @@ describe("a member whose state differs", () => {
     expect(leader.replica.state.alarms()).toEqual([{ memberId: victim.id, type: "CORRUPT" }]);
   });
 
+  it("in what it has stored gets the alarm at the next comparison, if there are any", async () => {
+    for (const corruptCheckIntervalMs of [0, 20_000]) {
+      await world.close();
+      world = new ClusterWorld({ corruptCheckIntervalMs });
+      world.found(3);
+      const leader = await world.leader();
+      const victim = await world.follower();
+      await world.put(leader.id, "a");
+      world.spoilHashes = victim.id;
+      await world.run(15_000);
+      expect(leader.replica.state.alarms()).toEqual([]);
+      await world.run(10_000);
+      const expected = corruptCheckIntervalMs === 0 ? [] : [{ memberId: victim.id, type: "CORRUPT" }];
+      expect(leader.replica.state.alarms()).toEqual(expected);
+    }
+  });
+
+  it("is compared again and again while writes and compactions go on, and not suspected", async () => {
+    world = new ClusterWorld({ corruptCheckIntervalMs: 200 });
+    world.found(3);
+    const leader = await world.leader();
+    const lagging = await world.follower();
+    let asked = 0;
+    const { answer } = lagging.listener;
+    lagging.listener.answer = (from, question) => {
+      if (question.kind?.$case === "hashKv") asked += 1;
+      return answer(from, question);
+    };
+    for (let n = 0; n < 40; n += 1) {
+      if (n === 20) world.isolate(lagging.id);
+      if (n === 30) world.heal();
+      const revision = BigInt(await world.put(leader.id, `k${n % 5}`));
+      if (n % 10 === 9)
+        await world.settle(leader.replica.propose({ $case: "compact", value: { revision, physical: false } }));
+      await world.run(100);
+    }
+    expect(asked).toBeGreaterThan(10);
+    expect(leader.replica.state.alarms()).toEqual([]);
+  });
+
   it("is not suspected while all agree", async () => {
     world = new ClusterWorld({ markIntervalEntries: 8 });
     world.found(3);

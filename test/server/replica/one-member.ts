@@ -84,6 +84,7 @@ export const sameForAll = {
   reconfiguration: { strict: true, learnersMax: 1 },
   leaseCheckpoint: false,
   autoCompaction: { kind: "off" },
+  corruptCheckIntervalMs: 0,
   watch: { progressNotifyIntervalMs: 600_000 },
   observer: undefined,
 } as const satisfies Partial<MemberWorld>;

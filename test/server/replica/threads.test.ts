@@ -4,12 +4,14 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { status } from "../../../proto/status.js";
 import { InvariantError } from "../../../src/server/invariant.js";
 import type { Entry } from "../../../src/server/raft/types.js";
 import type { Durable } from "../../../src/server/replica/threads/open.js";
-import type { StateFacts } from "../../../src/server/replica/workers.js";
+import type { HashOutcome, StateFacts } from "../../../src/server/replica/workers.js";
 import type { Applied } from "../../../src/server/state/types.js";
 import { ExportFailed, StorageFailure, StorageRefused } from "../../../src/server/storage/failure.js";
+import { StateStore } from "../../../src/server/storage/state-store.js";
 import { command as anyCommand } from "../state/commands.js";
 import { range, text } from "../state/world.js";
 import {
@@ -189,6 +191,42 @@ describe.each(modes)("%s runners", (mode) => {
     expect([101, 201]).toContain(appliedIndex);
     expect(revision).toBe(appliedIndex);
     expect(await report<StateFacts | undefined>((done) => durable.state.inspect(path, done))).toEqual(facts);
+  });
+
+  it("hash the state of one moment while it goes on, as its reader does", async () => {
+    const durable = await start({ mode });
+    await apply(durable, puts(2, 100));
+    const { reader } = durable.state;
+    const expected = reader.hashKv(0);
+    const hash = (revision: number) => report<HashOutcome>((done) => durable.state.hashKv(revision, done));
+    const hashed = hash(101);
+    await apply(durable, puts(102, 100));
+    const outcome = await hashed;
+    expect(outcome).toMatchObject({ kind: "hashed", result: { hash: expected.hash, hashRevision: 101 } });
+    expect(await hash(0)).toEqual({ kind: "hashed", result: reader.hashKv(0) });
+    expect(await report<number>((done) => durable.state.hashAll(done))).toBe(reader.hashAll());
+    expect(await hash(202)).toEqual({ kind: "refused", status: status.FutureRev });
+    await apply(durable, [command(202, { $case: "compact", value: { revision: 150n, physical: false } })]);
+    expect(await hash(149)).toEqual({ kind: "refused", status: status.Compacted });
+    expect(fatal).toEqual([]);
+  });
+
+  it("hash and copy also while they go over to another state file", async () => {
+    const durable = await start({ mode });
+    await apply(durable, puts(2, 10));
+    const { reader } = durable.state;
+    // Not by the helper, which has not opened anything yet.
+    const store = new StateStore({ dir: directory.dir, file: durable.state.file, mode: "beside" });
+    store.exportTo(join(directory.dir, "state-2.db"));
+    store.close();
+    await report<void>((done) => durable.log.switchStateFile("state-2.db", () => done()));
+    const opened = report<void>((done) => durable.state.open("state-2.db", () => done()));
+    const hashed = report<HashOutcome>((done) => durable.state.hashKv(0, done));
+    const copied = report<unknown>((done) => durable.state.exportTo(join(directory.dir, "copy.db"), done));
+    expect(await hashed).toEqual({ kind: "hashed", result: reader.hashKv(0) });
+    expect(await copied).toMatchObject({ appliedIndex: 11 });
+    await opened;
+    expect(fatal).toEqual([]);
   });
 
   it("say why a copy could not be written, and go on", async () => {
@@ -388,6 +426,17 @@ describe("threads", () => {
     order.push("applied");
     await exported;
     expect(order).toEqual(["applied", "exported"]);
+  });
+
+  it("hash the state without holding up what is applied meanwhile", async () => {
+    const durable = await start({ mode: "threaded" });
+    for (let n = 0; n < 20; n += 1) await apply(durable, puts(2 + n * 100, 100, 10_000));
+    const order: string[] = [];
+    const hashed = report<HashOutcome>((done) => durable.state.hashKv(0, done)).then(() => order.push("hashed"));
+    await apply(durable, puts(2002, 10));
+    order.push("applied");
+    await hashed;
+    expect(order).toEqual(["applied", "hashed"]);
   });
 
   it("keep no entry of the start once the core writes its own", async () => {

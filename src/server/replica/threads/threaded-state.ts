@@ -9,7 +9,7 @@ import type { StateReaderHandle } from "../../state/open-reader.js";
 import { unpackApplied } from "../../state/packed.js";
 import type { Applied, StateReader } from "../../state/types.js";
 import { ExportFailed } from "../../storage/failure.js";
-import type { StateFacts, StateRunner, WorkObserver } from "../workers.js";
+import type { HashOutcome, StateFacts, StateRunner, WorkObserver } from "../workers.js";
 import type { ExportOutcome, HelperWork } from "./helper-thread.js";
 import type { ThreadLink } from "./link.js";
 import { packEntries } from "./packing.js";
@@ -37,6 +37,9 @@ export class ThreadedState implements StateRunner {
   private helperFile: string | undefined;
   private checkpointing = false;
   private closing = false;
+  /** The state thread is going over to another file and deletes this one. */
+  private switching = false;
+  private readonly postponed: (() => void)[] = [];
   /** Since the helper last looked. */
   private appliedEntries = 0;
   private appliedBytes = 0;
@@ -75,7 +78,7 @@ export class ThreadedState implements StateRunner {
 
   checkpoint(): void {
     const worthwhile = this.appliedEntries >= checkpointAfterEntries || this.appliedBytes >= checkpointAfterBytes;
-    if (this.checkpointing || this.closing || !worthwhile) return;
+    if (this.checkpointing || this.closing || this.switching || !worthwhile) return;
     this.checkpointing = true;
     this.appliedEntries = 0;
     this.appliedBytes = 0;
@@ -92,8 +95,15 @@ export class ThreadedState implements StateRunner {
   exportTo(path: string, done: (result: StateFacts | ExportFailed) => void): void {
     const answered = (outcome: ExportOutcome): void =>
       done(outcome.kind === "exported" ? outcome.facts : new ExportFailed(outcome.message));
-    this.openHelper();
-    this.options.helper.ask("exportTo", path, answered);
+    this.whenInPlace(() => this.options.helper.ask("exportTo", path, answered));
+  }
+
+  hashKv(revision: number, done: (outcome: HashOutcome) => void): void {
+    this.whenInPlace(() => this.options.helper.ask("hashKv", revision, done));
+  }
+
+  hashAll(done: (hash: number) => void): void {
+    this.whenInPlace(() => this.options.helper.ask("hashAll", undefined, done));
   }
 
   inspect(path: string, done: (facts: StateFacts | undefined) => void): void {
@@ -103,12 +113,15 @@ export class ThreadedState implements StateRunner {
   /** Reads and copies go on all the time; what they see is the old file until the new one is open. */
   open(file: string, done: () => void): void {
     const { state, reader } = this.options;
+    this.switching = true;
     state.ask("switchFile", file, () => {
+      this.switching = false;
       this.file = file;
       // It has the old file open, which is gone.
-      if (this.helperFile !== undefined) this.openHelper();
+      if (this.helperFile !== undefined && !this.closing) this.openHelper();
       reader.switchFile(file);
       done();
+      for (const work of this.postponed.splice(0)) if (!this.closing) this.whenInPlace(work);
     });
   }
 
@@ -117,6 +130,16 @@ export class ThreadedState implements StateRunner {
     const { helper, state, reader } = this.options;
     this.closing = true;
     helper.close(() => state.close(done, () => reader.close()));
+  }
+
+  /** Work for the helper, which cannot open a file that may be gone already: it waits until the next one is in place. */
+  private whenInPlace(work: () => void): void {
+    if (this.switching) {
+      this.postponed.push(work);
+      return;
+    }
+    this.openHelper();
+    work();
   }
 
   /** The helper opens the file when it first has work to do, and follows when another one takes its place. */
