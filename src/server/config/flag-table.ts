@@ -28,7 +28,7 @@ const member = {
   "max-request-bytes": integer(
     1_572_864,
     "now",
-    "Largest request that is taken, in bytes; if above 63 MiB, the same on all members.",
+    "Largest request that is taken, in bytes; above 63 MiB the same on all members.",
   ),
   "max-concurrent-streams": integer(4_294_967_295, "now", "Most calls at a time on one connection.", {
     max: 4_294_967_295,
