@@ -65,6 +65,7 @@ export function assemble(member: SimMember, process: SimProcess, bootstrap: Boot
     reconfiguration: { strict: true, learnersMax: 1 },
     leaseCheckpoint: tuning.leaseCheckpoint,
     autoCompaction: { kind: "off" },
+    corruptCheckIntervalMs: 0,
     dataDir: dir,
     files: snapshotFilesIn(dir),
     watch: { progressNotifyIntervalMs: tuning.watchProgressMs, limits: tuning.watch },
