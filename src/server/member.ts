@@ -186,8 +186,10 @@ function listenForPeers(
 
 function assemble(options: MemberOptions, opened: Opened, peers: PeerRoom): Member {
   const removal = moment();
+  const files = snapshotFilesIn(opened.dir, options.logger);
   const assembled = assembleMember({
     ...worldOf(options, opened),
+    files,
     peers,
     // Before the state is let go of: whoever dials is held against it.
     closePeers: () => peers.close(),
@@ -219,6 +221,7 @@ function assemble(options: MemberOptions, opened: Opened, peers: PeerRoom): Memb
       await farewell;
       await assembled.close();
       await peers.close();
+      await files.settled();
     },
   };
 }
@@ -235,7 +238,7 @@ function electionOptions({ config }: MemberOptions, replica: LocalReplica, peers
   return { replica, peers, clock: systemClock, heartbeatMs: heartbeatIntervalMs, electionMs: electionTimeoutMs };
 }
 
-/** All that a member is assembled from but the other members. */
+/** All that a member is assembled from but its files and the other members. */
 function worldOf({ config, logger, onFatal, metrics }: MemberOptions, { durable, dir, firstPeers }: Opened) {
   const { initial } = durable;
   return {
@@ -261,7 +264,6 @@ function worldOf({ config, logger, onFatal, metrics }: MemberOptions, { durable,
     autoCompaction: config.autoCompaction,
     corruptCheckIntervalMs: config.corruptCheckIntervalMs,
     dataDir: dir,
-    files: snapshotFilesIn(dir),
     watch: {
       progressNotifyIntervalMs: config.watchProgressNotifyIntervalMs,
       onEvents: (count: number) => metrics.debuggingMvccEventsTotal.inc(count),

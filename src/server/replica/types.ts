@@ -124,7 +124,7 @@ export interface SnapshotSink {
 /** The files of the data directory in which snapshots of peers come and go. Names have no directory. */
 export interface SnapshotFiles {
   names(): readonly string[];
-  /** Deletes a file, and what a database leaves beside it. */
+  /** Deletes a file, and what a database leaves beside it: the name is free at once, the space some time later. */
   remove(name: string): void;
   /** Opens a new file; an old one of this name is replaced. */
   create(name: string): Promise<FileWriter>;

@@ -10,6 +10,7 @@ import { PutRequest } from "../../../proto/gen/etcd/rpc.js";
 import { type AssembledMember, assembleMember, createCore } from "../../../src/server/assemble.js";
 import { snapshotFilesIn } from "../../../src/server/replica/files.js";
 import { systemClock } from "../../../src/server/runtime/clock.js";
+import { silentLogger } from "../../../src/server/runtime/logger.js";
 import { defaultLimits, noPeers, sameForAll } from "./one-member.js";
 import { type Mode, openDurable } from "./threads-world.js";
 
@@ -51,7 +52,7 @@ async function openMember(mode: Mode, dir: string, entries: string): Promise<Ass
     peers: noPeers,
     limits: { ...defaultLimits, requestTimeoutMs: 60_000, catchUpEntries: 500, logSlackEntries: 500 },
     dataDir: dir,
-    files: snapshotFilesIn(dir),
+    files: snapshotFilesIn(dir, silentLogger),
     onRemoved: () => undefined,
     onFatal: fail,
   });

@@ -7,6 +7,7 @@ import { snapshotFilesIn } from "../../../src/server/replica/files.js";
 import { Maintenance, type MaintenanceOptions } from "../../../src/server/replica/maintenance.js";
 import type { Durable } from "../../../src/server/replica/threads/open.js";
 import { systemClock } from "../../../src/server/runtime/clock.js";
+import { silentLogger } from "../../../src/server/runtime/logger.js";
 import { openLogStore } from "../../../src/server/storage/log-store.js";
 import { apply, close, command, modes, newDirectory, openDurable, puts } from "./threads-world.js";
 
@@ -37,7 +38,7 @@ function maintain(durable: Durable, more: Partial<MaintenanceOptions> = {}): Mai
     ...durable,
     clock: systemClock,
     dataDir: directory.dir,
-    files: snapshotFilesIn(directory.dir),
+    files: snapshotFilesIn(directory.dir, silentLogger),
     limits: { compactionSleepMs: 1 },
     pauseApply: async () => {
       pauses.push("pause");

@@ -113,7 +113,7 @@ export function openOneMember({ dataDir, limits, onFatal }: OneMemberOptions): O
     peers: noPeers,
     limits: { ...defaultLimits, ...limits },
     dataDir: dir,
-    files: snapshotFilesIn(dir),
+    files: snapshotFilesIn(dir, silentLogger),
     onRemoved: () => undefined,
     onFatal,
   });
