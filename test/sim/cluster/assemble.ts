@@ -67,7 +67,7 @@ export function assemble(member: SimMember, process: SimProcess, bootstrap: Boot
     autoCompaction: { kind: "off" },
     corruptCheckIntervalMs: 0,
     dataDir: dir,
-    files: snapshotFilesIn(dir),
+    files: snapshotFilesIn(dir, silentLogger),
     watch: { progressNotifyIntervalMs: tuning.watchProgressMs, limits: tuning.watch },
     onRemoved: () => process.after(0, () => member.removed()),
     onFatal,
