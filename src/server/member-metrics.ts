@@ -118,6 +118,7 @@ export function readMetricsFrom(metrics: Metrics, member: Member, config: Server
   metrics.serverId.labels({ server_id: replica.status().memberId.toString(16) }).set(1);
   metrics.mvccDbTotalSizeBytes.readFrom(() => state.size().allocatedBytes);
   metrics.mvccDbTotalSizeInUseBytes.readFrom(() => state.size().inUseBytes);
+  metrics.stateWalSizeBytes.readFrom(() => replica.stateWalBytes());
   metrics.debuggingMvccCurrentRevision.readFrom(() => state.revision());
   metrics.debuggingMvccCompactRevision.readFrom(() => state.compactRevision());
   metrics.debuggingMvccKeysTotal.readFrom(() => state.range(everyKeyCounted).count);

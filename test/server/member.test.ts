@@ -1,9 +1,12 @@
-/** A member as it opens what it has on disk. */
-import { mkdtempSync, rmSync } from "node:fs";
+/** A member as it opens what it has on disk, and what it tells of itself. */
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import type { ServerConfig } from "../../src/server/config/config.js";
+import { renderMetrics } from "../../src/server/http/metrics-text.js";
 import { type Member, openMember } from "../../src/server/member.js";
+import { readMetricsFrom } from "../../src/server/member-metrics.js";
 import { encodeChange } from "../../src/server/raft/change.js";
 import type { Entry } from "../../src/server/raft/types.js";
 import { type Logger, silentLogger } from "../../src/server/runtime/logger.js";
@@ -44,12 +47,15 @@ function leaveRemoved(): void {
   log.close();
 }
 
-function open(logger: Logger): Promise<Member> {
-  const line = `--data-dir ${dataDir} --listen-peer-urls http://127.0.0.1:0`;
+function config(): ServerConfig {
+  return configOf(`--data-dir ${dataDir} --listen-peer-urls http://127.0.0.1:0`);
+}
+
+function open(logger: Logger, metrics = createMetrics()): Promise<Member> {
   return openMember({
-    config: configOf(line),
+    config: config(),
     logger,
-    metrics: createMetrics(),
+    metrics,
     durable: "inline",
     signal: new AbortController().signal,
     onFatal: (error) => {
@@ -68,6 +74,19 @@ it("that knows of its removal starts all the same: the others may need its word"
     expect(member.replica.state.isRemoved(member.replica.status().memberId)).toBe(true);
     expect(member.replica.status().term).toBe(2);
     expect(warnings).toEqual([expect.stringMatching(/removed from the cluster/)]);
+  } finally {
+    await member.close();
+  }
+});
+
+it("shows how large the write-ahead log of its state is", async () => {
+  const metrics = createMetrics();
+  const member = await open(silentLogger, metrics);
+  try {
+    readMetricsFrom(metrics, member, config());
+    const { size } = statSync(join(dataDir, "member", "state-1.db-wal"));
+    expect(size).toBeGreaterThan(0);
+    expect(await renderMetrics(metrics.all())).toContain(`\nlitecd_state_wal_size_in_bytes ${size}\n`);
   } finally {
     await member.close();
   }

@@ -131,6 +131,11 @@ export class LocalReplica implements Replica {
     };
   }
 
+  /** Bytes of the state file's write-ahead log. */
+  stateWalBytes(): number {
+    return this.options.state.walBytes();
+  }
+
   async propose<K extends CommandResponse["kind"]>(body: CommandBody, options?: WaitOptions): Promise<Outcome<K>> {
     return (await this.submit(body, "anywhere", options?.signal)) as unknown as Outcome<K>;
   }

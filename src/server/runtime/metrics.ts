@@ -147,6 +147,10 @@ const definitions = {
   diskDefragInflight: gauge("etcd_disk_defrag_inflight", "1 while the state file is being rewritten."),
   mvccDbTotalSizeBytes: gauge("etcd_mvcc_db_total_size_in_bytes", "Size of the state file."),
   mvccDbTotalSizeInUseBytes: gauge("etcd_mvcc_db_total_size_in_use_in_bytes", "Size of the state file's used pages."),
+  stateWalSizeBytes: gauge(
+    "litecd_state_wal_size_in_bytes",
+    "Size of the state file's write-ahead log, which grows while a long read keeps it from being emptied.",
+  ),
   mvccDbOpenReadTransactions: gauge("etcd_mvcc_db_open_read_transactions", "Read transactions open now."),
   mvccPutTotal: counter("etcd_mvcc_put_total", "Keys put."),
   mvccDeleteTotal: counter("etcd_mvcc_delete_total", "Delete operations applied."),
