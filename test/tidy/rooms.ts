@@ -65,7 +65,7 @@ export const rooms: readonly Room[] = [
 /** Where each package may be named. A package that is not in the table may be named nowhere. */
 export const packages: Readonly<Record<string, readonly string[]>> = {
   "@bufbuild/protobuf": ["proto/", "src/"],
-  "@grpc/grpc-js": ["src/client/grpc-transport.ts", "src/server/peer/"],
+  "@grpc/grpc-js": ["src/client/grpc-transport.ts"],
   "@oclif/core": ["src/cli/"],
   "better-sqlite3": ["src/server/storage/"],
   "cli-table3": ["src/cli/output/"],

@@ -1,12 +1,15 @@
 /** Questions to another member: asked once, and answered or not. */
 
 import type { SecureContext } from "node:tls";
-import type { Client, Metadata } from "@grpc/grpc-js";
 import { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import { Code, WireError } from "../../../proto/status.js";
+import { type Clock, systemClock } from "../runtime/clock.js";
 import { parsePeerUrl } from "./address.js";
-import { asBuffer, methods, openChannel, sameBytes, secureContextOf } from "./channel.js";
-import { helloMetadata } from "./handshake.js";
+import { callCodes } from "./call-status.js";
+import { type Connection, methods, openConnection, secureContextOf } from "./connection.js";
+import { prefixed } from "./grpc-message.js";
+import { helloHeaders } from "./handshake.js";
+import { OutgoingCall } from "./outgoing-call.js";
 import type { PeerClientTls } from "./types.js";
 
 /** The question may not have been heard, or its answer was lost. */
@@ -15,29 +18,41 @@ export function peerUnreachable(cause?: unknown): WireError {
 }
 
 export interface AskRoute {
-  readonly client: Client;
-  readonly metadata: Metadata;
-  /** Milliseconds since 1970. */
-  readonly deadlineWallMs: number;
+  readonly connection: Connection;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly clock: Pick<Clock, "after">;
+  readonly timeoutMs: number;
 }
 
+/** A list of all members of the largest cluster is far below. */
+const answerBytesMax = 4 * 1024 * 1024;
+
 /** Rejects with WireError Unavailable. */
-export function askOnce(question: Question, { client, metadata, deadlineWallMs }: AskRoute): Promise<Answer> {
-  const request = asBuffer(Question.encode(question).finish());
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(
-      methods.ask.path,
-      sameBytes,
-      (bytes) => Answer.decode(bytes),
-      request,
-      metadata,
-      { deadline: deadlineWallMs },
-      (error, answer) => {
-        if (error === null && answer !== undefined) resolve(answer);
-        else reject(peerUnreachable(error ?? undefined));
-      },
-    );
+export async function askOnce(
+  question: Question,
+  { connection, headers, clock, timeoutMs }: AskRoute,
+): Promise<Answer> {
+  let answer: Buffer | undefined;
+  const call = new OutgoingCall({
+    connection,
+    path: methods.ask.path,
+    headers: { "grpc-timeout": `${Math.max(1, Math.ceil(timeoutMs))}m`, ...headers },
+    bytesMax: answerBytesMax,
+    onMessage: (bytes) => {
+      answer = bytes;
+    },
   });
+  call.write(prefixed(Question.encode(question).finish()), () => undefined);
+  call.end();
+  const cancel = clock.after(timeoutMs, () => call.cancel("no answer in time"));
+  const status = await call.ended;
+  cancel();
+  if (status.code !== callCodes.ok || answer === undefined) throw peerUnreachable(status);
+  try {
+    return Answer.decode(answer);
+  } catch (error) {
+    throw peerUnreachable(error);
+  }
 }
 
 /**
@@ -47,14 +62,13 @@ export function askOnce(question: Question, { client, metadata, deadlineWallMs }
 export async function askStranger(
   url: string,
   question: Question,
-  options: { readonly timeoutMs: number; readonly tls?: PeerClientTls },
+  { timeoutMs, tls }: { readonly timeoutMs: number; readonly tls?: PeerClientTls },
 ): Promise<Answer> {
-  const context: SecureContext | undefined = options.tls === undefined ? undefined : secureContextOf(options.tls);
-  const channel = openChannel(parsePeerUrl(url), context);
+  const context: SecureContext | undefined = tls === undefined ? undefined : secureContextOf(tls);
+  const connection = openConnection(parsePeerUrl(url), context);
   try {
-    const deadlineWallMs = Date.now() + options.timeoutMs;
-    return await askOnce(question, { client: channel.client, metadata: helloMetadata(), deadlineWallMs });
+    return await askOnce(question, { connection, headers: helloHeaders(), clock: systemClock, timeoutMs });
   } finally {
-    channel.close();
+    connection.close();
   }
 }

@@ -15,6 +15,7 @@ import {
 import { invariant } from "../invariant.js";
 import type { CommittedEntry, Entry, EntryKind, MemberId, Message, RejectReason } from "../raft/types.js";
 import { DataReader, FrameError, withBytes } from "./frame-data.js";
+import { prefixBytes, writePrefix } from "./grpc-message.js";
 
 export interface FrameContent {
   readonly to: MemberId;
@@ -73,14 +74,14 @@ export function dataBytes(message: Message): number {
   }
 }
 
-/** All messages go to `to`. */
-export function encodeFrame({ to, messages, pingMs }: FrameContent): Uint8Array {
+/** All messages go to `to`. The frame has the prefix of a gRPC message. */
+export function encodeFrame({ to, messages, pingMs }: FrameContent): Buffer {
   const wire = messages.map((message) => ({ term: BigInt(message.term), kind: kindOf(message) }));
   const head = Frame.encode({ to, messages: wire, pingMs, data: [] }).finish();
-  return withBytes(head, { number: dataField, elements: messages.flatMap(dataOf) });
+  return writePrefix(withBytes(head, { number: dataField, elements: messages.flatMap(dataOf) }, prefixBytes));
 }
 
-/** Keeps no view into `bytes`. Throws {@link FrameError}. */
+/** `bytes` are without the prefix; no view into them is kept. Throws {@link FrameError}. */
 export function decodeFrame(bytes: Uint8Array, from: MemberId): FrameContent {
   const { to, messages, pingMs, data } = parse(bytes);
   if (!Number.isFinite(pingMs)) throw new FrameError("its clock is no number");

@@ -14,13 +14,15 @@ export interface BytesField {
   readonly elements: readonly Uint8Array[];
 }
 
-/** A message that is encoded but for one field, and that field: an encoding may be continued by more of its fields. */
-export function withBytes(head: Uint8Array, { number, elements }: BytesField): Uint8Array {
-  if (elements.length === 0) return head;
-  const size = elements.reduce((sum, { length }) => sum + 1 + varintBytes(length) + length, head.length);
+/**
+ * A message that is encoded but for one field, and that field: an encoding may be continued by more of its fields. In front
+ * of it `room` bytes are left free.
+ */
+export function withBytes(head: Uint8Array, { number, elements }: BytesField, room: number): Buffer {
+  const size = elements.reduce((sum, { length }) => sum + 1 + varintBytes(length) + length, room + head.length);
   const message = Buffer.allocUnsafe(size);
-  message.set(head, 0);
-  let end = head.length;
+  message.set(head, room);
+  let end = room + head.length;
   for (const element of elements) {
     // The field's number, and that a length follows; one byte for numbers below 16.
     message[end] = (number << 3) | 2;

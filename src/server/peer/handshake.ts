@@ -1,8 +1,9 @@
-/** Who speaks to whom, as metadata at the beginning of each call, and why a call is refused. */
+/** Who speaks to whom, as headers at the beginning of each call, and why a call is refused. */
 
-import { Metadata, type ServiceError, type StatusObject, status } from "@grpc/grpc-js";
+import type { IncomingHttpHeaders } from "node:http2";
 import type { MemberId } from "../raft/types.js";
 import { litecdVersion } from "../runtime/version.js";
+import { type CallStatus, callCodes, headerText } from "./call-status.js";
 
 /** What members say to each other; rises when an older member could not understand it. */
 export const protocolVersion = 1;
@@ -47,26 +48,28 @@ const keys = {
 const refusalKinds: readonly RefusalKind[] = ["protocol", "cluster", "removed", "target", "frame"];
 
 /** The greeting of one member to another; without ids, of a stranger. */
-export function helloMetadata(ids?: { clusterId: bigint; from: MemberId; to: MemberId }): Metadata {
-  const metadata = new Metadata();
-  metadata.set(keys.protocol, String(protocolVersion));
-  metadata.set(keys.version, litecdVersion);
-  if (ids !== undefined) {
-    metadata.set(keys.cluster, ids.clusterId.toString(16));
-    metadata.set(keys.from, ids.from.toString(16));
-    metadata.set(keys.to, ids.to.toString(16));
-  }
-  return metadata;
+export function helloHeaders(ids?: { clusterId: bigint; from: MemberId; to: MemberId }): Record<string, string> {
+  return {
+    [keys.protocol]: String(protocolVersion),
+    [keys.version]: litecdVersion,
+    ...(ids === undefined
+      ? {}
+      : {
+          [keys.cluster]: ids.clusterId.toString(16),
+          [keys.from]: ids.from.toString(16),
+          [keys.to]: ids.to.toString(16),
+        }),
+  };
 }
 
-export function readHello(metadata: Metadata): Hello {
-  const protocol = Number(text(metadata, keys.protocol) ?? Number.NaN);
+export function readHello(headers: IncomingHttpHeaders): Hello {
+  const protocol = Number(headerText(headers, keys.protocol) ?? Number.NaN);
   return {
-    clusterId: id(metadata, keys.cluster),
-    from: id(metadata, keys.from),
-    to: id(metadata, keys.to),
+    clusterId: id(headers, keys.cluster),
+    from: id(headers, keys.from),
+    to: id(headers, keys.to),
     protocol: Number.isSafeInteger(protocol) ? protocol : undefined,
-    serverVersion: text(metadata, keys.version) ?? "unknown",
+    serverVersion: headerText(headers, keys.version) ?? "unknown",
   };
 }
 
@@ -95,25 +98,18 @@ export function refusalOf(hello: Hello, gate: Gate): Refusal | undefined {
 }
 
 /** A refusal as the status that ends a call. */
-export function refusalStatus(refusal: Refusal): Partial<StatusObject> {
-  const metadata = new Metadata();
-  metadata.set(keys.refusal, refusal.kind);
-  const code = refusal.kind === "frame" ? status.INVALID_ARGUMENT : status.FAILED_PRECONDITION;
-  return { code, details: `refused: ${refusal.reason}`, metadata };
+export function refusalStatus(refusal: Refusal): CallStatus {
+  const code = refusal.kind === "frame" ? callCodes.invalidArgument : callCodes.failedPrecondition;
+  return { code, details: `refused: ${refusal.reason}`, headers: { [keys.refusal]: refusal.kind } };
 }
 
 /** The refusal that a status carries, if it is one. */
-export function refusalIn(end: StatusObject | ServiceError): Refusal | undefined {
-  const kind = refusalKinds.find((each) => each === text(end.metadata, keys.refusal));
-  return kind === undefined ? undefined : { kind, reason: end.details };
+export function refusalIn({ headers, details }: CallStatus): Refusal | undefined {
+  const kind = refusalKinds.find((each) => each === headers[keys.refusal]);
+  return kind === undefined ? undefined : { kind, reason: details };
 }
 
-function text(metadata: Metadata, key: string): string | undefined {
-  const [value] = metadata.get(key);
-  return typeof value === "string" ? value : undefined;
-}
-
-function id(metadata: Metadata, key: string): bigint | undefined {
-  const value = text(metadata, key);
+function id(headers: IncomingHttpHeaders, key: string): bigint | undefined {
+  const value = headerText(headers, key);
   return value !== undefined && /^[0-9a-f]{1,16}$/.test(value) ? BigInt(`0x${value}`) : undefined;
 }

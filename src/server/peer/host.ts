@@ -1,37 +1,23 @@
 /** The service that other members call: checks who calls, and gives what they bring to the listener. */
 
+import { createServer, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
-import {
-  type Metadata,
-  Server,
-  ServerCredentials,
-  type ServerDuplexStream,
-  type ServerReadableStream,
-  type ServerUnaryCall,
-  type sendUnaryData,
-  status,
-} from "@grpc/grpc-js";
 import { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import { Receipt, SnapshotReply } from "../../../proto/gen/internal/raft.js";
 import { InvariantError } from "../invariant.js";
 import type { MemberId } from "../raft/types.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/logger.js";
-import { asBuffer, keepalive, methods, sameBytes } from "./channel.js";
+import { callCodes, failedStatus, headerText, okStatus } from "./call-status.js";
 import { decodeFrame } from "./codec.js";
+import { flowControlWindowBytes, methods } from "./connection.js";
 import { FrameError } from "./frame-data.js";
-import {
-  type Gate,
-  type Hello,
-  helloMetadata,
-  type Refusal,
-  readHello,
-  refusalOf,
-  refusalStatus,
-} from "./handshake.js";
+import { MessageError } from "./grpc-message.js";
+import { type Gate, type Hello, helloHeaders, type Refusal, readHello, refusalOf, refusalStatus } from "./handshake.js";
+import { IncomingCall } from "./incoming-call.js";
+import { Keepalive } from "./keepalive.js";
 import { receiveSnapshotParts } from "./snapshot-receive.js";
 import type { PeerListener, PeerObserver } from "./types.js";
-import { widenWindows } from "./window.js";
 
 export interface HostOptions {
   readonly gate: Gate;
@@ -47,17 +33,14 @@ export interface HostOptions {
   readonly onFrame: (from: MemberId, nowMs: number) => void;
 }
 
-type RaftCall = ServerDuplexStream<Buffer, Buffer>;
-type SnapshotCall = ServerReadableStream<Buffer, Buffer>;
-
 /** A connection needs one stream; questions and the like need some. */
 const streamsPerConnectionMax = 256;
 
 export class PeerHost {
   private readonly options: HostOptions;
-  private readonly server: Server;
-  private readonly injector: ReturnType<Server["createConnectionInjector"]>;
-  private readonly streams = new Map<RaftCall, MemberId>();
+  private readonly http2;
+  private readonly keepalive: Keepalive;
+  private readonly streams = new Map<IncomingCall, MemberId>();
   /** Members whose snapshot is arriving. */
   private readonly arriving = new Set<MemberId>();
   /** What was said last about a caller that was turned away, so that it is not said at each of its attempts. */
@@ -65,125 +48,124 @@ export class PeerHost {
 
   constructor(options: HostOptions) {
     this.options = options;
-    this.server = new Server({
-      "grpc.max_receive_message_length": options.frameBytesMax,
-      "grpc.max_send_message_length": -1,
-      "grpc.max_concurrent_streams": streamsPerConnectionMax,
-      "grpc.keepalive_time_ms": keepalive.timeMs,
-      "grpc.keepalive_timeout_ms": keepalive.timeoutMs,
-      "grpc.enable_channelz": 0,
+    this.keepalive = new Keepalive(options.clock);
+    this.http2 = createServer({
+      settings: { maxConcurrentStreams: streamsPerConnectionMax, initialWindowSize: flowControlWindowBytes },
+      // Node's own limit makes a busy connection fail; windows and streams are limited already.
+      maxSessionMemory: Number.MAX_SAFE_INTEGER,
     });
-    this.server.register(methods.raft.path, (call: RaftCall) => this.raft(call), sameBytes, sameBytes, "bidi");
-    this.server.register(
-      methods.snapshot.path,
-      (call: SnapshotCall, done: sendUnaryData<Buffer>) => void this.snapshot(call, done),
-      sameBytes,
-      sameBytes,
-      "clientStream",
-    );
-    this.server.register(
-      methods.ask.path,
-      (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => void this.ask(call, done),
-      sameBytes,
-      sameBytes,
-      "unary",
-    );
-    this.injector = widenWindows(this.server, () =>
-      this.server.createConnectionInjector(ServerCredentials.createInsecure()),
-    );
+    this.http2.on("session", (session: ServerHttp2Session) => {
+      this.keepalive.watch(session);
+      // The window of a connection is told apart from those of its streams, once it stands.
+      session.once("connect", () => session.setLocalWindowSize(flowControlWindowBytes));
+    });
+    this.http2.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+      this.arrived(new IncomingCall(stream, headers, options.frameBytesMax));
+    });
   }
 
   /** Serves a connection, whose encryption is somebody else's matter. */
   serve(socket: Socket): void {
-    this.injector.injectConnection(socket);
+    this.http2.emit("connection", socket);
   }
 
   /** Members that were removed meanwhile are told so. */
   review(): void {
     for (const [call, from] of this.streams) {
-      if (!this.options.gate.isRemoved(from)) continue;
-      this.refuse(call, call.metadata, { kind: "removed", reason: "it was removed from the cluster" });
+      if (this.options.gate.isRemoved(from)) {
+        this.refuse(call, { kind: "removed", reason: "it was removed from the cluster" });
+      }
     }
   }
 
   close(): void {
-    this.server.forceShutdown();
+    this.keepalive.close();
   }
 
-  private raft(call: RaftCall): void {
-    // A stream that breaks is the caller's to mend.
-    call.on("error", () => undefined);
-    const from = this.admit(call.metadata, (refusal) => this.refuse(call, call.metadata, refusal));
+  private arrived(call: IncomingCall): void {
+    const path = headerText(call.headers, ":path");
+    if (path === methods.raft.path) this.raft(call);
+    else if (path === methods.snapshot.path) void this.snapshot(call);
+    else if (path === methods.ask.path) void this.ask(call);
+    else call.finish(failedStatus(callCodes.unimplemented, `there is no method ${path}`));
+  }
+
+  private raft(call: IncomingCall): void {
+    const from = this.admit(call, (refusal) => call.finish(refusalStatus(refusal)));
     if (from === undefined) return;
     this.streams.set(call, from);
-    call.once("close", () => this.streams.delete(call));
-    call.once("cancelled", () => this.streams.delete(call));
-    call.once("end", () => {
-      this.streams.delete(call);
-      call.end();
-    });
-    call.sendMetadata(helloMetadata());
+    call.respond(helloHeaders());
     this.options.onStream(from);
-    call.on("data", (bytes: Buffer) => this.frame(call, from, bytes));
+    call.receive({
+      onMessage: (bytes) => this.frame(call, from, bytes),
+      onFailure: (error) => this.broken(call, error),
+      onEnd: () => {
+        this.streams.delete(call);
+        call.finish(okStatus);
+      },
+    });
   }
 
-  private frame(call: RaftCall, from: MemberId, bytes: Buffer): void {
+  private frame(call: IncomingCall, from: MemberId, bytes: Buffer): void {
     if (!this.streams.has(call)) return;
     const { clock, gate, listener, observer, onFrame } = this.options;
     observer?.received(from, bytes.length);
-    try {
-      const { to, messages, pingMs } = decodeFrame(bytes, from);
-      if (to !== gate.memberId) throw new FrameError(`it is for ${to.toString(16)}`);
-      onFrame(from, clock.monotonicMs());
-      if (pingMs !== 0 && !call.writableNeedDrain) call.write(asBuffer(Receipt.encode({ pingMs }).finish()));
-      if (messages.length > 0) listener()?.messages(messages);
-    } catch (error) {
-      if (!(error instanceof FrameError)) throw error;
-      this.refuse(call, call.metadata, { kind: "frame", reason: `a frame is wrong: ${error.message}` });
-    }
+    const { to, messages, pingMs } = decodeFrame(bytes, from);
+    if (to !== gate.memberId) throw new FrameError(`it is for ${to.toString(16)}`);
+    onFrame(from, clock.monotonicMs());
+    if (pingMs !== 0 && !call.isBehind) call.write(Receipt.encode({ pingMs }).finish());
+    if (messages.length > 0) listener()?.messages(messages);
   }
 
-  private async snapshot(call: SnapshotCall, done: sendUnaryData<Buffer>): Promise<void> {
-    const from = this.admit(call.metadata, (refusal) => done(refusalStatus(refusal)));
+  /** A stream that brings what cannot be is cut off. */
+  private broken(call: IncomingCall, error: unknown): void {
+    if (error instanceof FrameError) {
+      this.refuse(call, { kind: "frame", reason: `a frame is wrong: ${error.message}` });
+    } else if (error instanceof MessageError) {
+      this.streams.delete(call);
+      call.finish(failedStatus(error.code, error.message));
+    } else throw error;
+  }
+
+  private async snapshot(call: IncomingCall): Promise<void> {
+    const from = this.admit(call, (refusal) => call.finish(refusalStatus(refusal)));
     if (from === undefined) return;
     const listener = this.options.listener();
-    if (listener === undefined) return done({ code: status.UNAVAILABLE, details: "this member is not ready" });
+    if (listener === undefined) return call.finish(notReady);
     if (this.arriving.has(from)) {
-      return done({ code: status.FAILED_PRECONDITION, details: "a snapshot of this member is arriving already" });
+      return call.finish(failedStatus(callCodes.failedPrecondition, "a snapshot of this member is arriving already"));
     }
     this.arriving.add(from);
-    call.sendMetadata(helloMetadata());
+    call.respond(helloHeaders());
     try {
       await receiveSnapshotParts(
         counted(call, (bytes) => this.options.observer?.received(from, bytes)),
         from,
         (head) => listener.receiveSnapshot(head),
       );
-      done(null, asBuffer(SnapshotReply.encode({}).finish()));
+      call.finishWith(SnapshotReply.encode({}).finish());
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.options.logger.warn("a snapshot was not taken", { member: from, reason });
-      done({ code: status.FAILED_PRECONDITION, details: `the snapshot was not taken: ${reason}` });
+      call.finish(failedStatus(callCodes.failedPrecondition, `the snapshot was not taken: ${reason}`));
       if (error instanceof InvariantError) throw error;
     } finally {
       this.arriving.delete(from);
     }
   }
 
-  private async ask(call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>): Promise<void> {
+  private async ask(call: IncomingCall): Promise<void> {
     const listener = this.options.listener();
-    if (listener === undefined) return done({ code: status.UNAVAILABLE, details: "this member is not ready" });
-    let question: Question;
-    try {
-      question = Question.decode(call.request);
-    } catch {
-      return done({ code: status.INVALID_ARGUMENT, details: "the question cannot be read" });
+    if (listener === undefined) return call.finish(notReady);
+    const question = await questionOf(call);
+    if (question === undefined) {
+      return call.finish(failedStatus(callCodes.invalidArgument, "the question cannot be read"));
     }
-    const from = this.memberIn(readHello(call.metadata));
+    const from = this.memberIn(readHello(call.headers));
     if (from === undefined && question.kind?.$case !== "clusterView") {
-      return done({ code: status.PERMISSION_DENIED, details: "a stranger may only ask for the cluster view" });
+      return call.finish(failedStatus(callCodes.permissionDenied, "a stranger may only ask for the cluster view"));
     }
-    done(null, asBuffer(Answer.encode(await listener.answer(from, question)).finish()));
+    call.finishWith(Answer.encode(await listener.answer(from, question)).finish());
   }
 
   /** The caller, if it is a member and speaks to this one. */
@@ -193,8 +175,8 @@ export class PeerHost {
     return isKnown && refusalOf(hello, this.options.gate) === undefined ? from : undefined;
   }
 
-  private admit(metadata: Metadata, refuse: (refusal: Refusal) => void): MemberId | undefined {
-    const hello = readHello(metadata);
+  private admit(call: IncomingCall, refuse: (refusal: Refusal) => void): MemberId | undefined {
+    const hello = readHello(call.headers);
     const refusal = refusalOf(hello, this.options.gate);
     if (refusal === undefined) {
       this.lastRefusals.delete(callerOf(hello));
@@ -205,10 +187,10 @@ export class PeerHost {
     return undefined;
   }
 
-  private refuse(call: RaftCall, metadata: Metadata, refusal: Refusal): void {
+  private refuse(call: IncomingCall, refusal: Refusal): void {
     this.streams.delete(call);
-    this.complain(readHello(metadata), refusal);
-    call.emit("error", refusalStatus(refusal));
+    this.complain(readHello(call.headers), refusal);
+    call.finish(refusalStatus(refusal));
   }
 
   private complain(hello: Hello, refusal: Refusal): void {
@@ -226,8 +208,22 @@ function callerOf({ from, clusterId }: Hello): string {
   return `${from?.toString(16)} of ${clusterId?.toString(16)}`;
 }
 
-async function* counted(call: SnapshotCall, count: (bytes: number) => void): AsyncGenerator<Buffer> {
-  for await (const bytes of call as AsyncIterable<Buffer>) {
+const notReady = failedStatus(callCodes.unavailable, "this member is not ready");
+
+/** The message of the call; undefined if it is none. */
+async function questionOf(call: IncomingCall): Promise<Question | undefined> {
+  let question: Question | undefined;
+  try {
+    for await (const bytes of call.messages()) question ??= Question.decode(bytes);
+  } catch {
+    // Whatever came, it was no question.
+    return undefined;
+  }
+  return question;
+}
+
+async function* counted(call: IncomingCall, count: (bytes: number) => void): AsyncGenerator<Buffer> {
+  for await (const bytes of call.messages()) {
     count(bytes.length);
     yield bytes;
   }

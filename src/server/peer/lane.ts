@@ -4,13 +4,12 @@
  */
 
 import type { SecureContext } from "node:tls";
-import type { Client, Metadata } from "@grpc/grpc-js";
 import type { MemberId, Message } from "../raft/types.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Random } from "../runtime/random.js";
 import type { PeerEndpoint } from "./address.js";
-import { openChannel } from "./channel.js";
 import { encodeFrame } from "./codec.js";
+import { type Connection, openConnection } from "./connection.js";
 import type { Refusal } from "./handshake.js";
 import { probe } from "./probe.js";
 import { RaftStream, type StreamEnd } from "./raft-stream.js";
@@ -20,7 +19,7 @@ export interface LaneOptions {
   readonly to: MemberId;
   /** Tried in turn. */
   readonly endpoints: readonly PeerEndpoint[];
-  readonly metadata: () => Metadata;
+  readonly headers: () => Readonly<Record<string, string>>;
   readonly secureContext: SecureContext | undefined;
   readonly limits: QueueLimits;
   /** A ping may stay unanswered for so long. */
@@ -77,8 +76,8 @@ export class Lane {
   }
 
   /** The connection of the stream that stands. */
-  get client(): Client | undefined {
-    return this.stream?.channel.client;
+  get connection(): Connection | undefined {
+    return this.stream?.connection;
   }
 
   /** Where the stream that stands goes to. */
@@ -202,11 +201,11 @@ export class Lane {
   }
 
   private open(endpoint: PeerEndpoint, openTimeoutMs: number): RaftStream {
-    const { clock, events, metadata, secureContext } = this.options;
+    const { clock, events, headers, secureContext } = this.options;
     return new RaftStream({
-      channel: openChannel(endpoint, secureContext),
+      connection: openConnection(endpoint, secureContext),
       endpoint,
-      metadata: metadata(),
+      headers: headers(),
       clock,
       openTimeoutMs,
       signal: this.end.signal,

@@ -8,8 +8,8 @@ import type { Logger } from "../runtime/logger.js";
 import type { Random } from "../runtime/random.js";
 import { type PeerEndpoint, PeerUrlError, parsePeerUrl } from "./address.js";
 import { askOnce, peerUnreachable } from "./ask.js";
-import { openChannel } from "./channel.js";
-import { type Gate, helloMetadata, type LaneName, type Refusal } from "./handshake.js";
+import { openConnection } from "./connection.js";
+import { type Gate, helloHeaders, type LaneName, type Refusal } from "./handshake.js";
 import { Lane, type LaneEvents } from "./lane.js";
 import { Pulse } from "./pulse.js";
 import { SnapshotSendError, sendSnapshotFile } from "./snapshot-send.js";
@@ -103,10 +103,9 @@ export class Link {
   }
 
   ask(question: Question, timeoutMs: number): Promise<Answer> {
-    const { client } = this.urgent;
-    if (client === undefined) return Promise.reject(peerUnreachable());
-    const deadlineWallMs = this.around.clock.wallMs() + timeoutMs;
-    return askOnce(question, { client, metadata: this.metadata(), deadlineWallMs });
+    const { connection } = this.urgent;
+    if (connection === undefined) return Promise.reject(peerUnreachable());
+    return askOnce(question, { connection, headers: this.headers(), clock: this.around.clock, timeoutMs });
   }
 
   async sendSnapshot(snapshot: OutgoingSnapshot): Promise<void> {
@@ -133,8 +132,8 @@ export class Link {
     const endpoint = this.standingEndpoint();
     if (endpoint === undefined) throw new SnapshotSendError("the member cannot be reached");
     await sendSnapshotFile(snapshot, {
-      channel: openChannel(endpoint, this.around.secureContext),
-      metadata: this.metadata(),
+      connection: openConnection(endpoint, this.around.secureContext),
+      headers: this.headers(),
       signal: this.end.signal,
       clock: this.around.clock,
       openTimeoutMs: connectTimeoutMs * 5,
@@ -160,9 +159,9 @@ export class Link {
     return [];
   }
 
-  private metadata() {
+  private headers() {
     const { clusterId, memberId } = this.around.gate;
-    return helloMetadata({ clusterId, from: memberId, to: this.id });
+    return helloHeaders({ clusterId, from: memberId, to: this.id });
   }
 
   private openLane(name: LaneName): Lane {
@@ -170,7 +169,7 @@ export class Link {
     return new Lane({
       to: this.id,
       endpoints: this.endpoints,
-      metadata: () => this.metadata(),
+      headers: () => this.headers(),
       secureContext,
       limits: name === "urgent" ? urgentLimits : bulkLimits,
       silenceMsMax: name === "urgent" ? electionMs * 2 : Math.max(bulkSilenceMs, electionMs * 2),

@@ -4,7 +4,7 @@ import type { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import { invariant } from "../invariant.js";
 import type { MemberId, Message } from "../raft/types.js";
 import { peerUnreachable } from "./ask.js";
-import { secureContextOf } from "./channel.js";
+import { secureContextOf } from "./connection.js";
 import { PeerHost } from "./host.js";
 import { Link, type LinkSurroundings } from "./link.js";
 import { openPorts, type PeerPorts } from "./port.js";

@@ -1,11 +1,12 @@
 /** One outgoing stream of frames, over a connection of its own. */
 
-import type { ClientDuplexStream, Metadata, ServiceError, StatusObject } from "@grpc/grpc-js";
 import { Receipt } from "../../../proto/gen/internal/raft.js";
 import type { Clock } from "../runtime/clock.js";
 import type { PeerEndpoint } from "./address.js";
-import { asBuffer, type Channel, methods, sameBytes } from "./channel.js";
+import type { CallStatus } from "./call-status.js";
+import { type Connection, methods } from "./connection.js";
 import { type Refusal, refusalIn } from "./handshake.js";
+import { OutgoingCall } from "./outgoing-call.js";
 
 /** Why a stream is no more. */
 export interface StreamEnd {
@@ -15,10 +16,10 @@ export interface StreamEnd {
 
 export interface StreamOptions {
   /** Belongs to the stream from here on. */
-  readonly channel: Channel;
-  /** Where the channel goes to. */
+  readonly connection: Connection;
+  /** Where the connection goes to. */
   readonly endpoint: PeerEndpoint;
-  readonly metadata: Metadata;
+  readonly headers: Readonly<Record<string, string>>;
   readonly clock: Clock;
   /** How long the other side may take to let the stream in. */
   readonly openTimeoutMs: number;
@@ -27,36 +28,41 @@ export interface StreamOptions {
   readonly signal: AbortSignal;
 }
 
+const receiptBytesMax = 1024;
+
 export class RaftStream {
-  readonly channel: Channel;
+  readonly connection: Connection;
   readonly endpoint: PeerEndpoint;
   /** Resolves once: when the other side has let the stream in, or when it is over before that. */
   readonly opened: Promise<"open" | StreamEnd>;
   readonly ended: Promise<StreamEnd>;
-  private readonly call: ClientDuplexStream<Buffer, Buffer>;
-  private closeReason: string | undefined;
-  private isOver = false;
+  private readonly call: OutgoingCall;
 
   constructor(options: StreamOptions) {
-    this.channel = options.channel;
-    this.endpoint = options.endpoint;
-    this.call = this.channel.client.makeBidiStreamRequest(methods.raft.path, sameBytes, sameBytes, options.metadata);
+    const { connection, endpoint, headers, onReceipt } = options;
+    this.connection = connection;
+    this.endpoint = endpoint;
+    this.call = new OutgoingCall({
+      connection,
+      path: methods.raft.path,
+      headers,
+      bytesMax: receiptBytesMax,
+      onMessage: (bytes) => this.receive(bytes, onReceipt),
+    });
     this.ended = this.untilEnd(options.signal);
     this.opened = this.untilOpen(options);
-    this.call.on("data", (bytes: Buffer) => this.receive(bytes, options.onReceipt));
   }
 
-  /** `written` is called when the bytes have gone to the system, which is as fast as the other side takes them. */
-  write(frame: Uint8Array, written: () => void): void {
-    if (this.isOver) return;
-    this.call.write(asBuffer(frame), (error?: Error | null) => {
-      if (error === undefined || error === null) written();
-    });
+  /**
+   * A frame with its prefix. `written` is called when the bytes have gone to the system, which is as fast as the other side
+   * takes them.
+   */
+  write(frame: Buffer, written: () => void): void {
+    this.call.write(frame, written);
   }
 
   close(reason: string): void {
-    this.closeReason ??= reason;
-    this.call.cancel();
+    this.call.cancel(reason);
   }
 
   private receive(bytes: Buffer, onReceipt: (receipt: Receipt) => void): void {
@@ -70,27 +76,24 @@ export class RaftStream {
     onReceipt(receipt);
   }
 
-  private untilEnd(signal: AbortSignal): Promise<StreamEnd> {
-    return new Promise((resolve) => {
-      const close = (): void => this.close("closed");
-      signal.addEventListener("abort", close, { once: true });
-      // The status says the same; without a listener an error would end the process.
-      this.call.on("error", (_error: ServiceError) => undefined);
-      this.call.once("status", (status: StatusObject) => {
-        this.isOver = true;
-        signal.removeEventListener("abort", close);
-        this.channel.close();
-        resolve({ reason: this.closeReason ?? status.details, refusal: refusalIn(status) });
-      });
-      if (signal.aborted) close();
-    });
+  private async untilEnd(signal: AbortSignal): Promise<StreamEnd> {
+    const close = (): void => this.close("closed");
+    signal.addEventListener("abort", close, { once: true });
+    if (signal.aborted) close();
+    const status = await this.call.ended;
+    signal.removeEventListener("abort", close);
+    this.connection.close();
+    return endOf(status);
   }
 
   private async untilOpen({ clock, openTimeoutMs }: StreamOptions): Promise<"open" | StreamEnd> {
     const cancel = clock.after(openTimeoutMs, () => this.close(`no answer within ${openTimeoutMs} ms`));
-    const open = new Promise<"open">((resolve) => void this.call.once("metadata", () => resolve("open")));
-    const first = await Promise.race([open, this.ended]);
+    const first = await this.call.opened;
     cancel();
-    return first;
+    return first === "open" ? first : await this.ended;
   }
+}
+
+function endOf(status: CallStatus): StreamEnd {
+  return { reason: status.details, refusal: refusalIn(status) };
 }

@@ -2,11 +2,13 @@
 
 import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
-import { type ClientWritableStream, type Metadata, type StatusObject, status } from "@grpc/grpc-js";
 import { SnapshotPart } from "../../../proto/gen/internal/raft.js";
 import type { Clock } from "../runtime/clock.js";
-import { asBuffer, type Channel, methods, sameBytes } from "./channel.js";
+import { type CallStatus, callCodes } from "./call-status.js";
+import { type Connection, methods } from "./connection.js";
 import { withBytes } from "./frame-data.js";
+import { prefixBytes, prefixed, writePrefix } from "./grpc-message.js";
+import { OutgoingCall } from "./outgoing-call.js";
 import type { OutgoingSnapshot } from "./types.js";
 
 /** A snapshot did not arrive, or was not wanted; the message says which. */
@@ -16,8 +18,8 @@ export class SnapshotSendError extends Error {
 
 export interface SnapshotRoute {
   /** Closed when the snapshot is through, or is not. */
-  readonly channel: Channel;
-  readonly metadata: Metadata;
+  readonly connection: Connection;
+  readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   /** How long the peer may take to let the transfer begin. */
@@ -31,6 +33,7 @@ const dataField = 2;
 const nothing = new Uint8Array(0);
 /** Handed to the connection and not yet taken by the system. */
 const inflightBytesMax = 4 * chunkBytes;
+const replyBytesMax = 1024;
 
 /**
  * Resolves when the peer says that it has installed the snapshot. Rejects with {@link SnapshotSendError} or an error of
@@ -42,7 +45,7 @@ export async function sendSnapshotFile(snapshot: OutgoingSnapshot, route: Snapsh
     file = await open(snapshot.path, "r");
     await sendOver(new SnapshotCall(route), file, snapshot);
   } finally {
-    route.channel.close();
+    route.connection.close();
     await file?.close();
   }
 }
@@ -72,23 +75,21 @@ async function sendParts(file: FileHandle, snapshot: OutgoingSnapshot, call: Sna
     const data = chunk.subarray(0, bytesRead);
     hash.update(data);
     // This copies, so the chunk can be filled again.
-    await call.write(withBytes(nothing, { number: dataField, elements: [data] }));
+    await call.write(writePrefix(withBytes(nothing, { number: dataField, elements: [data] }, prefixBytes)));
     position += bytesRead;
   }
   await call.write(encode({ $case: "end", value: { sizeBytes: BigInt(position), sha256: hash.digest() } }));
 }
 
-function encode(kind: NonNullable<SnapshotPart["kind"]>): Uint8Array {
-  return SnapshotPart.encode({ kind }).finish();
+/** A part with the prefix of a message. */
+function encode(kind: NonNullable<SnapshotPart["kind"]>): Buffer {
+  return prefixed(SnapshotPart.encode({ kind }).finish());
 }
-
-/** The status says what this would be told. */
-function ignore(): void {}
 
 /** The call, with every wait ended by its failure. */
 class SnapshotCall {
   readonly opened: Promise<void>;
-  private readonly call: ClientWritableStream<Buffer>;
+  private readonly call: OutgoingCall;
   private readonly onSent: (bytes: number) => void;
   private readonly answered: Promise<void>;
   private failure: SnapshotSendError | undefined;
@@ -97,19 +98,23 @@ class SnapshotCall {
   private proceed: () => void = () => undefined;
 
   constructor(route: SnapshotRoute) {
-    const { channel, metadata } = route;
+    const { connection, headers } = route;
     this.onSent = route.onSent;
-    this.call = channel.client.makeClientStreamRequest(methods.snapshot.path, sameBytes, sameBytes, metadata, ignore);
-    this.call.on("error", ignore);
+    this.call = new OutgoingCall({
+      connection,
+      path: methods.snapshot.path,
+      headers,
+      bytesMax: replyBytesMax,
+      onMessage: () => undefined,
+    });
     this.answered = this.untilAnswer(route.signal);
     this.opened = this.untilOpen(route);
   }
 
-  async write(part: Uint8Array): Promise<void> {
+  async write(part: Buffer): Promise<void> {
     this.check();
     this.inflightBytes += part.length;
-    this.call.write(asBuffer(part), (error?: Error | null) => {
-      if (error !== undefined && error !== null) return;
+    this.call.write(part, () => {
       this.inflightBytes -= part.length;
       this.proceed();
     });
@@ -132,29 +137,24 @@ class SnapshotCall {
   /** Gives up; resolves to what the peer said about it, if it did. */
   async abandon(): Promise<SnapshotSendError | undefined> {
     const said = this.failure;
-    this.call.cancel();
+    this.call.cancel("given up");
     await this.answered;
     return said;
   }
 
-  private untilAnswer(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = (): void => this.call.cancel();
-      signal.addEventListener("abort", cancel, { once: true });
-      this.call.once("status", ({ code, details }: StatusObject) => {
-        signal.removeEventListener("abort", cancel);
-        if (code !== status.OK) this.failure ??= new SnapshotSendError(details);
-        this.proceed();
-        resolve();
-      });
-      if (signal.aborted) cancel();
-    });
+  private async untilAnswer(signal: AbortSignal): Promise<void> {
+    const cancel = (): void => this.call.cancel("closed");
+    signal.addEventListener("abort", cancel, { once: true });
+    if (signal.aborted) cancel();
+    const status: CallStatus = await this.call.ended;
+    signal.removeEventListener("abort", cancel);
+    if (status.code !== callCodes.ok) this.failure ??= new SnapshotSendError(status.details);
+    this.proceed();
   }
 
   private async untilOpen({ clock, openTimeoutMs }: SnapshotRoute): Promise<void> {
-    const stop = clock.after(openTimeoutMs, () => this.call.cancel());
-    const letIn = new Promise<void>((resolve) => void this.call.once("metadata", () => resolve()));
-    await Promise.race([letIn, this.answered]);
+    const stop = clock.after(openTimeoutMs, () => this.call.cancel(`no answer within ${openTimeoutMs} ms`));
+    await Promise.race([this.call.opened, this.answered]);
     stop();
     this.check();
   }

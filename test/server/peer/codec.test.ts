@@ -2,9 +2,20 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { EntryKind, Frame, ProposeRejectReason, type RaftMessage } from "../../../proto/gen/internal/raft.js";
-import { dataBytes, decodeFrame, encodeFrame } from "../../../src/server/peer/codec.js";
+import {
+  dataBytes,
+  decodeFrame,
+  encodeFrame as encodeMessage,
+  type FrameContent,
+} from "../../../src/server/peer/codec.js";
 import { FrameError } from "../../../src/server/peer/frame-data.js";
+import { prefixBytes } from "../../../src/server/peer/grpc-message.js";
 import type { Message, RejectReason } from "../../../src/server/raft/types.js";
+
+/** A frame without what gRPC puts in front of it. */
+function encodeFrame(content: FrameContent): Uint8Array {
+  return encodeMessage(content).subarray(prefixBytes);
+}
 
 const number = fc.oneof(fc.nat({ max: 300 }), fc.maxSafeNat());
 const id = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });

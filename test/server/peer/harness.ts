@@ -1,5 +1,7 @@
 /** Rooms on real sockets, with listeners that remember what they hear. */
+import { Metadata } from "@grpc/grpc-js";
 import type { Answer, Question } from "../../../proto/gen/internal/peer.js";
+import { helloHeaders } from "../../../src/server/peer/handshake.js";
 import { startPeers } from "../../../src/server/peer/peers.js";
 import type {
   PeerListener,
@@ -14,6 +16,18 @@ import { createLogger, type Logger } from "../../../src/server/runtime/logger.js
 import { systemRandom } from "../../../src/server/runtime/random.js";
 
 export const clusterId = 0xc1n;
+
+/** A greeting as gRPC's own client takes it. */
+export function helloMetadata(ids?: Parameters<typeof helloHeaders>[0]): Metadata {
+  const metadata = new Metadata();
+  for (const [key, value] of Object.entries(helloHeaders(ids))) metadata.set(key, value);
+  return metadata;
+}
+
+/** What gRPC's own client and server do to messages here: nothing. */
+export function sameBytes(bytes: Buffer): Buffer {
+  return bytes;
+}
 
 /** Everything that a room told its owner, and with what the owner answers. */
 export class Ear implements PeerListener {

@@ -4,15 +4,15 @@ import { connect } from "node:net";
 import { Client, type ClientDuplexStream, credentials, type Metadata, type StatusObject } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
 import { Receipt } from "../../../proto/gen/internal/raft.js";
-import { asBuffer, flowControlWindowBytes, methods, sameBytes } from "../../../src/server/peer/channel.js";
-import { encodeFrame } from "../../../src/server/peer/codec.js";
-import { helloMetadata } from "../../../src/server/peer/handshake.js";
+import { encodeFrame, type FrameContent } from "../../../src/server/peer/codec.js";
+import { flowControlWindowBytes, methods } from "../../../src/server/peer/connection.js";
+import { prefixBytes } from "../../../src/server/peer/grpc-message.js";
 import type { PeerObserver } from "../../../src/server/peer/types.js";
-import { clusterId, heartbeat, linkAll, startRoom, type TestRoom } from "./harness.js";
+import { clusterId, heartbeat, helloMetadata, linkAll, sameBytes, startRoom, type TestRoom } from "./harness.js";
 
 const patience = { timeout: 10_000, interval: 2 };
 
-/** A stream as a member opens it, with nobody behind it. */
+/** A stream as a member opens it, by a gRPC client that is not ours and with nobody behind it. */
 class RawStream implements Disposable {
   readonly call: ClientDuplexStream<Buffer, Buffer>;
   readonly ended: Promise<StatusObject>;
@@ -27,7 +27,7 @@ class RawStream implements Disposable {
   }
 
   write(bytes: Uint8Array): void {
-    this.call.write(asBuffer(bytes));
+    this.call.write(Buffer.from(bytes));
   }
 
   [Symbol.dispose](): void {
@@ -36,12 +36,17 @@ class RawStream implements Disposable {
   }
 }
 
-const fine = encodeFrame({ to: 2n, messages: [heartbeat(1n, 2n, 1)], pingMs: 0 });
+/** A frame as a message, which gRPC's client gives its prefix. */
+function frame(content: FrameContent): Uint8Array {
+  return encodeFrame(content).subarray(prefixBytes);
+}
+
+const fine = frame({ to: 2n, messages: [heartbeat(1n, 2n, 1)], pingMs: 0 });
 
 describe("a caller", () => {
   it.each<[string, Uint8Array]>([
     ["noise", new Uint8Array([255, 254, 253])],
-    ["a frame for somebody else", encodeFrame({ to: 3n, messages: [heartbeat(1n, 3n, 1)], pingMs: 0 })],
+    ["a frame for somebody else", frame({ to: 3n, messages: [heartbeat(1n, 3n, 1)], pingMs: 0 })],
   ])("that sends %s is cut off, and the member goes on", async (_what, bytes) => {
     await using b = await startRoom(2n);
     using raw = new RawStream(b);
@@ -82,7 +87,7 @@ describe("a caller", () => {
     const receipts: Receipt[] = [];
     raw.call.on("data", (bytes: Buffer) => receipts.push(Receipt.decode(bytes)));
     raw.write(fine);
-    raw.write(encodeFrame({ to: 2n, messages: [], pingMs: 123.5 }));
+    raw.write(frame({ to: 2n, messages: [], pingMs: 123.5 }));
     await expect.poll(() => receipts, patience).toEqual([{ pingMs: 123.5 }]);
   });
 
@@ -147,7 +152,7 @@ describe("the observer", () => {
     const { sent, received } = counts;
     expect(received).toBeGreaterThan(0);
     a.room.send([heartbeat(1n, 2n, 1)]);
-    expect(counts.sent).toBe(sent + fine.length);
+    expect(counts.sent).toBe(sent + prefixBytes + fine.length);
     await b.room.close();
     await expect.poll(() => counts.links, patience).toEqual(["2 up", "2 down"]);
     const { failed } = counts;
