@@ -20,6 +20,13 @@ export interface TransferOptions {
 
 /** The core gives up after one election timeout; the new leader needs a moment to be known here. */
 const waitElections = 2;
+/** A target whose process ends meanwhile, as when a whole cluster is stopped at once, is noticed after this time at most. */
+const lookAgainMs = 20;
+
+interface Waiting {
+  readonly endMs: number;
+  readonly lookMs?: number;
+}
 
 export class Transfer {
   private readonly options: TransferOptions;
@@ -34,26 +41,34 @@ export class Transfer {
    * LeaderTransferTimeout: after two election timeouts at most, so that a target that is down holds nobody up.
    */
   async to(target: MemberId, { signal }: WaitOptions): Promise<void> {
-    const { core, state } = this.options;
+    const { core, state, clock, electionMs } = this.options;
     if (core.role !== "leader") throw new WireError(status.NotLeader);
     const member = state.members().find(({ id }) => id === target);
     if (member === undefined || member.learner) throw new WireError(status.BadLeaderTransferee);
     if (core.leader === target) return;
     this.options.step({ kind: "transfer", to: target });
+    const endMs = clock.monotonicMs() + waitElections * electionMs;
     await orAborted(
-      this.until(() => core.leader === target),
+      this.until(() => core.leader === target, { endMs }),
       signal,
     );
     if (core.leader !== target) throw new WireError(status.LeaderTransferTimeout);
   }
 
-  /** Gives leadership to the voter that is best placed, if this member leads and there is one; bounded by an election timeout. */
+  /**
+   * Gives leadership to the voter that is best placed, if this member leads and there is one, and to the next one if that goes
+   * away; bounded by an election timeout.
+   */
   async giveAway(): Promise<void> {
-    const { core } = this.options;
-    const target = core.role === "leader" ? this.bestTarget() : undefined;
-    if (target === undefined) return;
-    this.options.step({ kind: "transfer", to: target });
-    await this.until(() => core.role !== "leader", 1);
+    const { core, peers, clock, electionMs } = this.options;
+    const endMs = clock.monotonicMs() + electionMs;
+    while (core.role === "leader" && clock.monotonicMs() < endMs) {
+      const target = this.bestTarget();
+      if (target === undefined) return;
+      this.options.step({ kind: "transfer", to: target });
+      const isGone = (): boolean => peers.connectedSinceMs(target) === undefined;
+      await this.until(() => core.role !== "leader" || isGone(), { endMs, lookMs: lookAgainMs });
+    }
   }
 
   /** Something may have changed: called at every change of role. */
@@ -73,11 +88,12 @@ export class Transfer {
     return candidates.toSorted((a, b) => a.sinceMs - b.sinceMs).at(0)?.id;
   }
 
-  /** Resolves when the condition holds, or after so many election timeouts. */
-  private async until(condition: () => boolean, elections = waitElections): Promise<void> {
-    const { clock, electionMs } = this.options;
-    const endMs = clock.monotonicMs() + elections * electionMs;
-    while (!condition() && clock.monotonicMs() < endMs) await this.change(endMs - clock.monotonicMs());
+  /** Resolves when the condition holds, or at `endMs`. Looks at every change of role, and each `lookMs`. */
+  private async until(condition: () => boolean, { endMs, lookMs = Infinity }: Waiting): Promise<void> {
+    const { clock } = this.options;
+    while (!condition() && clock.monotonicMs() < endMs) {
+      await this.change(Math.min(endMs - clock.monotonicMs(), lookMs));
+    }
   }
 
   private change(delayMs: number): Promise<void> {

@@ -333,6 +333,32 @@ describe("handing leadership over", () => {
     expect(leader.core.role).toBe("leader");
   });
 
+  it("does not hold up a stop when all members stop at once", async () => {
+    const leader = await healthy(3);
+    // The others have passed the point at which they would take over, and are gone a moment later.
+    world.drops = ({ kind }) => kind === "timeoutNow";
+    const closed = leader.close({ transfer: true });
+    await world.run(50);
+    for (const { id } of world.running()) if (id !== leader.id) world.kill(id);
+    const startedMs = world.nowMs;
+    await world.settle(closed);
+    leader.alive = false;
+    expect(world.nowMs - startedMs).toBeLessThan(100);
+  });
+
+  it("goes to the next best when the best goes away meanwhile", async () => {
+    const leader = await healthy(3);
+    world.drops = ({ kind }) => kind === "timeoutNow";
+    const handedOver = leader.replica.handOver();
+    await world.run(50);
+    const target = leader.core.transferTarget;
+    world.drops = () => false;
+    world.kill(target ?? 0n);
+    await world.settle(handedOver, 500);
+    const other = world.running().find(({ id }) => id !== leader.id);
+    await world.until(() => other?.core.role === "leader", "the other one leads", 200);
+  });
+
   it("comes before a graceful stop", async () => {
     const leader = await healthy(3);
     const { term } = leader.core;
