@@ -119,8 +119,8 @@ async function join(options: BootstrapOptions): Promise<Beginning> {
 }
 
 /** The other members, by all that know this one. */
-function othersIn(views: readonly ClusterView[], memberId: bigint): readonly FirstPeer[] {
-  const knowing = views.filter(({ members }) => members.some(({ id }) => id === memberId));
+function othersIn(seen: readonly ClusterView[], memberId: bigint): readonly FirstPeer[] {
+  const knowing = seen.filter(({ members }) => members.some(({ id }) => id === memberId));
   const byId = new Map(knowing.flatMap(({ members }) => members).map((member) => [member.id, member]));
   byId.delete(memberId);
   return [...byId.values()];

@@ -10,8 +10,8 @@ afterEach(() => world.close());
 
 /** Reviews the version at a member whose questions to the others are answered when the test says so. */
 function reviewAt({ replica }: Life) {
-  let answer: () => void = () => undefined;
-  const asked = new Promise<void>((resolve) => (answer = resolve));
+  const answering = new AbortController();
+  const asked = new Promise((resolve) => answering.signal.addEventListener("abort", resolve));
   const versions = new ClusterVersion({
     replica,
     peers: { ask: () => asked.then(() => ({ kind: undefined })) },
@@ -21,7 +21,7 @@ function reviewAt({ replica }: Life) {
     onVersion: () => undefined,
   });
   versions.start();
-  return { versions, answer };
+  return { versions, answer: () => answering.abort() };
 }
 
 it("is decided by the leader", async () => {

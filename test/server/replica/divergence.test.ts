@@ -78,8 +78,9 @@ describe("a member whose state differs", () => {
     const leader = await world.leader();
     const lagging = await world.follower();
     let asked = 0;
-    const { answer } = lagging.listener;
-    lagging.listener.answer = (from, question) => {
+    const { listener } = lagging;
+    const answer = listener.answer.bind(listener);
+    listener.answer = (from, question) => {
       if (question.kind?.$case === "hashKv") asked += 1;
       return answer(from, question);
     };
