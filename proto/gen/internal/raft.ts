@@ -131,6 +131,8 @@ export interface AppendRequest {
   commit: bigint;
   /** Terms and kinds of the entries, in order. */
   runs: EntryRun[];
+  /** Only a rejection is to be answered. */
+  quiet: boolean;
 }
 
 /** So many entries in a row have this term and kind. */
@@ -921,7 +923,7 @@ export const TimeoutNow: MessageFns<TimeoutNow> = {
 };
 
 function createBaseAppendRequest(): AppendRequest {
-  return { previousIndex: 0n, previousTerm: 0n, commit: 0n, runs: [] };
+  return { previousIndex: 0n, previousTerm: 0n, commit: 0n, runs: [], quiet: false };
 }
 
 export const AppendRequest: MessageFns<AppendRequest> = {
@@ -946,6 +948,9 @@ export const AppendRequest: MessageFns<AppendRequest> = {
     }
     for (const v of message.runs) {
       EntryRun.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.quiet !== false) {
+      writer.uint32(40).bool(message.quiet);
     }
     return writer;
   },
@@ -995,6 +1000,14 @@ export const AppendRequest: MessageFns<AppendRequest> = {
             message.runs.push(EntryRun.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.quiet = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1020,6 +1033,7 @@ export const AppendRequest: MessageFns<AppendRequest> = {
       : 0n;
     message.commit = (object.commit !== undefined && object.commit !== null) ? BigInt(object.commit) : 0n;
     message.runs = object.runs?.map((e) => EntryRun.fromPartial(e)) || [];
+    message.quiet = object.quiet ?? false;
     return message;
   },
 };

@@ -15,7 +15,6 @@ import {
 import { invariant } from "../invariant.js";
 import type { CommittedEntry, Entry, EntryKind, MemberId, Message, RejectReason } from "../raft/types.js";
 import { DataReader, FrameError, withBytes } from "./frame-data.js";
-import { prefixBytes, writePrefix } from "./grpc-message.js";
 
 export interface FrameContent {
   readonly to: MemberId;
@@ -74,14 +73,14 @@ export function dataBytes(message: Message): number {
   }
 }
 
-/** All messages go to `to`. The frame has the prefix of a gRPC message. */
-export function encodeFrame({ to, messages, pingMs }: FrameContent): Buffer {
+/** All messages go to `to`. In front of the frame `room` bytes are left free. */
+export function encodeFrame({ to, messages, pingMs }: FrameContent, room = 0): Buffer {
   const wire = messages.map((message) => ({ term: BigInt(message.term), kind: kindOf(message) }));
   const head = Frame.encode({ to, messages: wire, pingMs, data: [] }).finish();
-  return writePrefix(withBytes(head, { number: dataField, elements: messages.flatMap(dataOf) }, prefixBytes));
+  return withBytes(head, { number: dataField, elements: messages.flatMap(dataOf) }, room);
 }
 
-/** `bytes` are without the prefix; no view into them is kept. Throws {@link FrameError}. */
+/** Keeps no view into `bytes`. Throws {@link FrameError}. */
 export function decodeFrame(bytes: Uint8Array, from: MemberId): FrameContent {
   const { to, messages, pingMs, data } = parse(bytes);
   if (!Number.isFinite(pingMs)) throw new FrameError("its clock is no number");
@@ -167,7 +166,7 @@ function forwardKind(
 }
 
 function appendToWire(message: AppendMessage): AppendWire {
-  const { previousIndex, previousTerm, commit, entries } = message;
+  const { previousIndex, previousTerm, commit, entries, quiet } = message;
   const runs: EntryRun[] = [];
   let run: EntryRun | undefined;
   let runTerm = -1;
@@ -186,6 +185,7 @@ function appendToWire(message: AppendMessage): AppendWire {
     previousTerm: BigInt(previousTerm),
     commit: BigInt(commit),
     runs,
+    quiet: quiet === true,
   };
 }
 
@@ -286,7 +286,8 @@ function appendFromWire(append: AppendWire, messageTerm: number, reader: DataRea
     lastTerm = term;
   }
   if (lastTerm > messageTerm) throw new FrameError("its entries are of a later term than the message");
-  return { kind: "append", previousIndex, previousTerm, commit: safe(append.commit), entries } as const;
+  const decoded = { kind: "append", previousIndex, previousTerm, commit: safe(append.commit), entries } as const;
+  return append.quiet ? ({ ...decoded, quiet: true } as const) : decoded;
 }
 
 const nothing = new Uint8Array(0);

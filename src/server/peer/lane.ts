@@ -10,6 +10,7 @@ import type { Random } from "../runtime/random.js";
 import type { PeerEndpoint } from "./address.js";
 import { encodeFrame } from "./codec.js";
 import { type Connection, openConnection } from "./connection.js";
+import { prefixBytes, writePrefix } from "./grpc-message.js";
 import type { Refusal } from "./handshake.js";
 import { probe } from "./probe.js";
 import { RaftStream, type StreamEnd } from "./raft-stream.js";
@@ -32,8 +33,8 @@ export interface LaneOptions {
 
 export interface LaneEvents {
   up(): void;
-  /** The stream broke, with all that was on its way. */
-  down(end: StreamEnd): void;
+  /** The stream broke, with all that was on its way; `unsent` had not left. */
+  down(end: StreamEnd, unsent: readonly Message[]): void;
   /** A round of attempts brought no stream. */
   failed(reason: string): void;
   /** After a stream had stood: all hosts answer, and nobody listens there. */
@@ -136,7 +137,7 @@ export class Lane {
   private write(stream: RaftStream, messages: readonly Message[]): void {
     const pingMs = this.pingDue ? this.options.clock.monotonicMs() : 0;
     this.pingDue = false;
-    const frame = encodeFrame({ to: this.options.to, messages, pingMs });
+    const frame = writePrefix(encodeFrame({ to: this.options.to, messages, pingMs }, prefixBytes));
     this.inflightBytes += frame.length;
     this.options.events.sent(frame.length);
     stream.write(frame, () => {
@@ -166,10 +167,10 @@ export class Lane {
     this.options.events.up();
     const end = await stream.ended;
     this.stream = undefined;
-    this.queue.clear();
+    const unsent = this.queue.drain();
     this.pingDue = false;
     this.unansweredSinceMs = undefined;
-    this.options.events.down(end);
+    this.options.events.down(end, unsent);
     if (end.refusal !== undefined) this.options.events.turnedAway(end.refusal);
   }
 

@@ -15,9 +15,12 @@ export function onAppend(state: RaftState, request: AppendRequest): void {
   follow(state, request.from);
   const { log } = state;
   const { previousIndex, previousTerm, entries } = request;
+  const accept = (index: number): void => {
+    if (request.quiet !== true) acceptThrough(state, request.from, index);
+  };
   if (previousIndex < log.commit) {
     // Old news: all of it that matters is committed here.
-    acceptThrough(state, request.from, log.commit);
+    accept(log.commit);
   } else if (log.term(previousIndex) === previousTerm && isConfigured(state)) {
     const taken = lagsTooFar(state) ? log.held(entries) : entries;
     log.merge(taken);
@@ -26,7 +29,7 @@ export function onAppend(state: RaftState, request: AppendRequest): void {
     commitTo(state, Math.min(request.commit, last));
     if (state.removalIndex !== undefined && request.commit >= state.removalIndex) state.removed = true;
     // What is left out counts as lost on the way: an answer would only call for more of it.
-    if (taken === entries) acceptThrough(state, request.from, last);
+    if (taken === entries) accept(last);
   } else {
     reply(state, request.from, { index: previousIndex, rejectedTerm: previousTerm });
   }

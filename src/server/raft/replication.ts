@@ -7,6 +7,7 @@ import { confirmReads } from "./reads.js";
 import type { RaftState } from "./state.js";
 import type { Entry, MemberId, Message } from "./types.js";
 
+type Append = Extract<Message, { kind: "append" }>;
 type AppendReply = Extract<Message, { kind: "appendReply" }>;
 type HeartbeatReply = Extract<Message, { kind: "heartbeatReply" }>;
 
@@ -77,7 +78,8 @@ function sendTo(state: RaftState, id: MemberId, peer: Progress): void {
     return;
   }
   while (peer.open && peer.next <= log.lastIndex) sendAppend(state, id, peer);
-  if (peer.nudged || (peer.open && isCommitNews(state, peer))) sendAppend(state, id, peer);
+  if (peer.nudged) sendAppend(state, id, peer);
+  else if (peer.open && isCommitNews(state, peer)) sendCommitNews(state, id, peer);
 }
 
 /** The peer may commit more than it was told: the next client over there should not wait for a heartbeat. */
@@ -89,8 +91,13 @@ function sendAppend(state: RaftState, to: MemberId, peer: Progress): void {
   state.outbox.send(nextAppend(state, to, peer));
 }
 
+/** The peer's answer to it would say what its answers to the entries said: half of all messages of a put, for nothing. */
+function sendCommitNews(state: RaftState, to: MemberId, peer: Progress): void {
+  state.outbox.send({ ...nextAppend(state, to, peer), quiet: true });
+}
+
 /** One append from `peer.next` on; without entries if none are left or the window is full. */
-export function nextAppend(state: RaftState, to: MemberId, peer: Progress): Message {
+export function nextAppend(state: RaftState, to: MemberId, peer: Progress): Append {
   const { id: from, term, log } = state;
   const previousIndex = peer.next - 1;
   const previousTerm = log.term(previousIndex);

@@ -257,6 +257,8 @@ export type Message = MessageHead &
         readonly previousTerm: number;
         readonly entries: readonly Entry[];
         readonly commit: number;
+        /** Only a rejection is to be answered: the sender learns nothing from an acceptance. */
+        readonly quiet?: true;
       }
     | {
         readonly kind: "appendReply";

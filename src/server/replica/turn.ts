@@ -102,9 +102,10 @@ export class Turn {
 
   private perform(effects: Effects): void {
     if (effects.role !== undefined) this.options.onRole(effects.role);
+    // Callers wait for what is applied, and nobody for the news of a commit.
+    if (effects.apply !== undefined) this.apply(effects.apply);
     if (effects.send.length > 0) this.options.send(effects.send);
     if (effects.append !== undefined) this.append(effects.append);
-    if (effects.apply !== undefined) this.apply(effects.apply);
     for (const read of effects.reads) this.options.onRead(read);
     for (const rejected of effects.rejected) this.options.onRejected(rejected);
     if (effects.needSnapshot.length > 0) this.options.onNeedSnapshot(effects.needSnapshot);

@@ -8,7 +8,13 @@ const firstRevision = 1;
 /** What etcd calls the compact revision before the first compaction. */
 const neverCompacted = -1;
 
-export class Counters implements ReadPoint {
+/** How far a state is. */
+export interface CounterValues extends ReadPoint {
+  readonly appliedIndex: number;
+  readonly appliedTerm: number;
+}
+
+export class Counters implements CounterValues {
   revision = firstRevision;
   compactRevision = neverCompacted;
   appliedIndex = 0;

@@ -7,7 +7,7 @@ import type { StorageFailure } from "../storage/failure.js";
 import { ReadStore } from "../storage/read-store.js";
 import type { StateSource } from "../storage/state-store.js";
 import { alarmsOf } from "./alarm.js";
-import { Counters } from "./counters.js";
+import { Counters, type CounterValues } from "./counters.js";
 import { type PreviousReader, previousReader } from "./mvcc/write.js";
 import { LocalReader } from "./reader.js";
 import type { Alarm, StateReader } from "./types.js";
@@ -29,8 +29,8 @@ export interface StateReaderHandle {
   readonly reader: StateReader;
   /** What a change replaced; see {@link unpackApplied}. */
   readonly previous: PreviousReader;
-  /** Looks for new commits, so that the counters are up to date without another read. */
-  refresh(): void;
+  /** There may be a new commit: whoever asks for the counters next looks for it first. */
+  outdated(): void;
   /** Goes over to another file of the directory, which must not be older. */
   switchFile(file: string): void;
   close(): void;
@@ -48,14 +48,56 @@ export function openStateReader({ dir, file, onFailure }: StateReaderOptions): S
   // Inside the read, which may find that the file has changed since.
   const list = (): readonly Alarm[] => store.read(() => (knownAlarms ??= alarmsOf(store.tables.alarms.all())));
   const previous = previousReader(store, () => counters.compactRevision);
-  const refresh = (): void => store.read(() => undefined);
+  const fresh = new FreshCounters(counters, () => store.read(() => undefined));
   const switchFile = (next: string): void => {
     store.switchTo(next);
-    refresh();
+    fresh.refresh();
   };
-  refresh();
-  const reader = new LocalReader({ store, counters, alarms: { list }, previous });
-  return { reader, previous, refresh, switchFile, close: () => store.close() };
+  fresh.refresh();
+  const reader = new LocalReader({ store, counters: fresh, alarms: { list }, previous });
+  return { reader, previous, outdated: () => fresh.outdated(), switchFile, close: () => store.close() };
+}
+
+/**
+ * The counters, read from the file when somebody asks: a member applies far more often than anybody wants to know how far it
+ * is, and each look takes locks of the file.
+ */
+class FreshCounters implements CounterValues {
+  readonly #counters: CounterValues;
+  readonly #look: () => void;
+  #outdated = false;
+
+  constructor(counters: CounterValues, look: () => void) {
+    this.#counters = counters;
+    this.#look = look;
+  }
+
+  get revision(): number {
+    return this.#current.revision;
+  }
+  get compactRevision(): number {
+    return this.#current.compactRevision;
+  }
+  get appliedIndex(): number {
+    return this.#current.appliedIndex;
+  }
+  get appliedTerm(): number {
+    return this.#current.appliedTerm;
+  }
+
+  outdated(): void {
+    this.#outdated = true;
+  }
+
+  refresh(): void {
+    this.#outdated = false;
+    this.#look();
+  }
+
+  get #current(): CounterValues {
+    if (this.#outdated) this.refresh();
+    return this.#counters;
+  }
 }
 
 function follow(counters: Counters, source: StateSource): void {

@@ -5,7 +5,7 @@ import type { Membership } from "../raft/types.js";
 import type { StateSource } from "../storage/state-store.js";
 import { membershipOf } from "../storage/tables.js";
 import type { StateSize } from "../storage/types.js";
-import type { Counters } from "./counters.js";
+import type { CounterValues } from "./counters.js";
 import { changesSince } from "./mvcc/changes.js";
 import { hashAll, hashKv } from "./mvcc/hash.js";
 import { range } from "./mvcc/read.js";
@@ -26,14 +26,14 @@ import type {
 /** What the reader looks at. */
 export interface ReaderParts {
   readonly store: StateSource;
-  readonly counters: Counters;
+  readonly counters: CounterValues;
   readonly alarms: { list(): readonly Alarm[] };
   readonly previous: PreviousReader;
 }
 
 export class LocalReader implements StateReader {
   readonly #store: StateSource;
-  readonly #counters: Counters;
+  readonly #counters: CounterValues;
   readonly #alarms: ReaderParts["alarms"];
   readonly #previous: PreviousReader;
 

@@ -2,20 +2,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { EntryKind, Frame, ProposeRejectReason, type RaftMessage } from "../../../proto/gen/internal/raft.js";
-import {
-  dataBytes,
-  decodeFrame,
-  encodeFrame as encodeMessage,
-  type FrameContent,
-} from "../../../src/server/peer/codec.js";
+import { dataBytes, decodeFrame, encodeFrame } from "../../../src/server/peer/codec.js";
 import { FrameError } from "../../../src/server/peer/frame-data.js";
-import { prefixBytes } from "../../../src/server/peer/grpc-message.js";
 import type { Message, RejectReason } from "../../../src/server/raft/types.js";
-
-/** A frame without what gRPC puts in front of it. */
-function encodeFrame(content: FrameContent): Uint8Array {
-  return encodeMessage(content).subarray(prefixBytes);
-}
 
 const number = fc.oneof(fc.nat({ max: 300 }), fc.maxSafeNat());
 const id = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
@@ -40,14 +29,15 @@ const append = fc
       { maxLength: 20 },
     ),
     commit: number,
+    quiet: fc.constantFrom({}, { quiet: true as const }),
   })
-  .map(({ previousIndex, previousTerm, parts, commit }) => {
+  .map(({ previousIndex, previousTerm, parts, commit, quiet: more }) => {
     let term = previousTerm;
     const entries = parts.map(({ step, kind, data }, offset) => {
       term += step;
       return { index: previousIndex + 1 + offset, term, kind, data };
     });
-    return { kind: "append" as const, previousIndex, previousTerm, entries, commit, term: term + 1 };
+    return { kind: "append" as const, previousIndex, previousTerm, entries, commit, term: term + 1, ...more };
   });
 
 const vote = { lastIndex: number, lastTerm: number, forced: fc.boolean() };
@@ -102,7 +92,7 @@ const oneByte = new Uint8Array([1]);
 type AppendValue = Extract<RaftMessage["kind"], { $case: "append" }>["value"];
 
 function forgedAppend(change: Partial<AppendValue>, data = [oneByte]): Uint8Array {
-  const value = { previousIndex: 4n, previousTerm: 5n, commit: 3n, runs: [run], ...change };
+  const value = { previousIndex: 4n, previousTerm: 5n, commit: 3n, runs: [run], quiet: false, ...change };
   return forged({ $case: "append", value }, { data });
 }
 

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { Client, type ClientDuplexStream, credentials, type Metadata, type StatusObject } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
 import { Receipt } from "../../../proto/gen/internal/raft.js";
-import { encodeFrame, type FrameContent } from "../../../src/server/peer/codec.js";
+import { encodeFrame } from "../../../src/server/peer/codec.js";
 import { flowControlWindowBytes, methods } from "../../../src/server/peer/connection.js";
 import { prefixBytes } from "../../../src/server/peer/grpc-message.js";
 import type { PeerObserver } from "../../../src/server/peer/types.js";
@@ -36,17 +36,12 @@ class RawStream implements Disposable {
   }
 }
 
-/** A frame as a message, which gRPC's client gives its prefix. */
-function frame(content: FrameContent): Uint8Array {
-  return encodeFrame(content).subarray(prefixBytes);
-}
-
-const fine = frame({ to: 2n, messages: [heartbeat(1n, 2n, 1)], pingMs: 0 });
+const fine = encodeFrame({ to: 2n, messages: [heartbeat(1n, 2n, 1)], pingMs: 0 });
 
 describe("a caller", () => {
   it.each<[string, Uint8Array]>([
     ["noise", new Uint8Array([255, 254, 253])],
-    ["a frame for somebody else", frame({ to: 3n, messages: [heartbeat(1n, 3n, 1)], pingMs: 0 })],
+    ["a frame for somebody else", encodeFrame({ to: 3n, messages: [heartbeat(1n, 3n, 1)], pingMs: 0 })],
   ])("that sends %s is cut off, and the member goes on", async (_what, bytes) => {
     await using b = await startRoom(2n);
     using raw = new RawStream(b);
@@ -87,7 +82,7 @@ describe("a caller", () => {
     const receipts: Receipt[] = [];
     raw.call.on("data", (bytes: Buffer) => receipts.push(Receipt.decode(bytes)));
     raw.write(fine);
-    raw.write(frame({ to: 2n, messages: [], pingMs: 123.5 }));
+    raw.write(encodeFrame({ to: 2n, messages: [], pingMs: 123.5 }));
     await expect.poll(() => receipts, patience).toEqual([{ pingMs: 123.5 }]);
   });
 

@@ -85,8 +85,9 @@ function describeBody(message: Message): string {
     case "voteReply":
       return message.granted ? ", granted" : ", denied";
     case "append": {
-      const { previousIndex, previousTerm, entries, commit } = message;
-      return `, after ${previousIndex}@${previousTerm} ${describeEntries(entries)}, commit ${commit}`;
+      const { previousIndex, previousTerm, entries, commit, quiet } = message;
+      const quietly = quiet === true ? ", quiet" : "";
+      return `, after ${previousIndex}@${previousTerm} ${describeEntries(entries)}, commit ${commit}${quietly}`;
     }
     case "appendReply":
       return message.rejected

@@ -60,7 +60,7 @@ export class ThreadedState implements StateRunner {
       ({ applied, durationMs }) => {
         this.options.observer?.stateApplied(durationMs);
         const { reader } = this.options;
-        reader.refresh();
+        reader.outdated();
         done(unpackApplied(applied, reader));
         this.checkpoint();
       },
