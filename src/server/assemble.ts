@@ -5,8 +5,9 @@
 import { RaftCore } from "./raft/core.js";
 import type { RaftLimits } from "./raft/types.js";
 import type { ReplicaOptions } from "./replica/options.js";
+import type { PeerListener } from "./replica/peers.js";
 import { LocalReplica } from "./replica/replica.js";
-import type { AppliedListener, PeerListener } from "./replica/types.js";
+import type { AppliedListener } from "./replica/types.js";
 import type { InitialState } from "./storage/types.js";
 import { createWatchHub, type WatchHub } from "./watch/hub.js";
 import type { WatchLimits } from "./watch/limits.js";

@@ -2,7 +2,8 @@
  * The version that all members of a cluster understand: the leader asks every member for its own and writes the lowest into
  * the log. Source: spec/server.md 13.4 (etcd: monitorVersions).
  */
-import type { Peers, Replica } from "./replica/types.js";
+import type { Peers } from "./replica/peers.js";
+import type { Replica } from "./replica/types.js";
 import type { Clock } from "./runtime/clock.js";
 import type { Logger } from "./runtime/logger.js";
 

@@ -4,8 +4,8 @@
  * majority first.
  */
 import { majority } from "./raft/quorum.js";
+import type { Peers } from "./replica/peers.js";
 import type { LocalReplica } from "./replica/replica.js";
-import type { Peers } from "./replica/types.js";
 import type { Clock } from "./runtime/clock.js";
 
 export interface FirstElectionOptions {

@@ -6,6 +6,7 @@ import { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import { Receipt, SnapshotReply } from "../../../proto/gen/internal/raft.js";
 import { InvariantError } from "../invariant.js";
 import type { MemberId } from "../raft/types.js";
+import type { PeerListener } from "../replica/peers.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/logger.js";
 import { callCodes, failedStatus, headerText, okStatus } from "./call-status.js";
@@ -17,7 +18,7 @@ import { type Gate, type Hello, helloHeaders, type Refusal, readHello, refusalOf
 import { IncomingCall } from "./incoming-call.js";
 import { Keepalive } from "./keepalive.js";
 import { receiveSnapshotParts } from "./snapshot-receive.js";
-import type { PeerListener, PeerObserver } from "./types.js";
+import type { PeerObserver } from "./types.js";
 
 export interface HostOptions {
   readonly gate: Gate;

@@ -3,6 +3,7 @@
 import type { SecureContext } from "node:tls";
 import type { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import type { MemberId, Message } from "../raft/types.js";
+import type { OutgoingSnapshot, PeerAddress, PeerListener } from "../replica/peers.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/logger.js";
 import type { Random } from "../runtime/random.js";
@@ -13,7 +14,7 @@ import { type Gate, helloHeaders, type LaneName, type Refusal } from "./handshak
 import { Lane, type LaneEvents } from "./lane.js";
 import { Pulse } from "./pulse.js";
 import { SnapshotSendError, sendSnapshotFile } from "./snapshot-send.js";
-import type { OutgoingSnapshot, PeerAddress, PeerListener, PeerObserver } from "./types.js";
+import type { PeerObserver } from "./types.js";
 
 /** What all links of a member share. */
 export interface LinkSurroundings {
@@ -26,11 +27,13 @@ export interface LinkSurroundings {
   readonly observer: PeerObserver | undefined;
   /** Undefined until somebody listens. */
   readonly listener: () => PeerListener | undefined;
+  /** Told about messages that have surely not left. */
+  readonly unsent: (messages: readonly Message[]) => void;
 }
 
 /** Heartbeats, votes, reads and answers are small; a full lane of them is a peer that takes nothing. */
 const urgentLimits = { messagesMax: 4_096, bytesMax: 1024 * 1024 };
-/** Bytes are what counts here: one turn may forward thousands of small proposals, and a lost one is known to nobody. */
+/** Bytes are what counts here: one turn may forward thousands of small proposals. */
 const bulkLimits = { messagesMax: 65_536, bytesMax: 16 * 1024 * 1024 };
 /** Behind a full window a slow link needs its time, and must not be cut for it: 1 MiB/s passes 16 MiB in this. */
 const bulkSilenceMs = 20_000;
@@ -63,9 +66,11 @@ export class Link {
     this.bulk = this.openLane("bulk");
   }
 
-  push(message: Message): void {
+  push(message: Message): "queued" | "dropped" {
     const lane = message.kind === "append" || message.kind === "proposeForward" ? this.bulk : this.urgent;
-    if (lane.push(message) === "dropped") this.reportDrop();
+    const outcome = lane.push(message);
+    if (outcome === "dropped") this.reportDrop();
+    return outcome;
   }
 
   flush(): void {
@@ -191,9 +196,10 @@ export class Link {
         logger.info("the link to a member stands", { member: this.id, urls: this.peerUrls });
         observer?.linked(this.id, "up");
       },
-      down: ({ reason }) => {
+      down: ({ reason }, unsent) => {
         this.standing.delete(name);
         this.reportDrop();
+        this.around.unsent(unsent);
         if (!isUrgent) return;
         this.heard.receipts.stop();
         // What is silent in one lane is silent in the other, which has more patience.

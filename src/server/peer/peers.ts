@@ -3,13 +3,14 @@
 import type { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import { invariant } from "../invariant.js";
 import type { MemberId, Message } from "../raft/types.js";
+import type { OutgoingSnapshot, PeerAddress, PeerListener } from "../replica/peers.js";
 import { peerUnreachable } from "./ask.js";
 import { secureContextOf } from "./connection.js";
 import { PeerHost } from "./host.js";
 import { Link, type LinkSurroundings } from "./link.js";
 import { openPorts, type PeerPorts } from "./port.js";
 import { SnapshotSendError } from "./snapshot-send.js";
-import type { OutgoingSnapshot, PeerAddress, PeerListener, PeerOptions, PeerRoom } from "./types.js";
+import type { PeerOptions, PeerRoom } from "./types.js";
 
 const frameBytesMaxDefault = 64 * 1024 * 1024;
 /** Pings in an election timeout, so that a lost one does not make a link look dead. */
@@ -45,7 +46,8 @@ class Room implements PeerRoom {
     const logger = options.logger.in("peer");
     const listener = (): PeerListener | undefined => (this.isClosed ? undefined : this.listener);
     const secureContext = options.tls === undefined ? undefined : secureContextOf(options.tls.client);
-    this.around = { gate, clock, random, logger, electionMs, secureContext, observer, listener };
+    const unsent = (messages: readonly Message[]): void => this.reportUnsent(messages);
+    this.around = { gate, clock, random, logger, electionMs, secureContext, observer, listener, unsent };
     this.host = new PeerHost({
       gate,
       clock,
@@ -75,6 +77,7 @@ class Room implements PeerRoom {
 
   send(messages: readonly Message[]): void {
     const touched = new Set<Link>();
+    const unsent: Message[] = [];
     for (const message of messages) {
       const { memberId } = this.options;
       invariant(message.from === memberId, "a message of another member is to be sent", {
@@ -82,11 +85,11 @@ class Room implements PeerRoom {
         memberId,
       });
       const link = this.links.get(message.to);
-      if (link === undefined) continue;
-      link.push(message);
-      touched.add(link);
+      if (link?.push(message) !== "queued") unsent.push(message);
+      if (link !== undefined) touched.add(link);
     }
     for (const link of touched) link.flush();
+    this.reportUnsent(unsent);
   }
 
   setMembers(others: readonly PeerAddress[]): void {
@@ -132,6 +135,15 @@ class Room implements PeerRoom {
     const closed = link.close();
     this.closing.add(closed);
     void closed.then(() => this.closing.delete(closed));
+  }
+
+  /** Proposals only: Raft repairs the loss of all else. Later than now, because the caller is in the middle of its turn. */
+  private reportUnsent(messages: readonly Message[]): void {
+    const proposals = messages.filter((message) => message.kind === "proposeForward");
+    if (proposals.length === 0) return;
+    queueMicrotask(() => {
+      if (!this.isClosed) this.listener?.unsent(proposals);
+    });
   }
 
   private schedulePing(): void {

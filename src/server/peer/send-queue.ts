@@ -53,8 +53,8 @@ export class SendQueue {
     return taken.map((each) => each.message);
   }
 
-  clear(): void {
-    this.waiting = [];
-    this.byteCount = 0;
+  /** Takes all messages. */
+  drain(): readonly Message[] {
+    return this.take(Number.POSITIVE_INFINITY);
   }
 }

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { type SnapshotEnd, SnapshotPart, type SnapshotStart } from "../../../proto/gen/internal/raft.js";
 import type { MemberId } from "../raft/types.js";
-import type { SnapshotHead, SnapshotSink } from "./types.js";
+import type { SnapshotHead, SnapshotSink } from "../replica/peers.js";
 
 /** What came is no whole and true snapshot. */
 export class SnapshotBroken extends Error {

@@ -3,13 +3,13 @@
 import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { SnapshotPart } from "../../../proto/gen/internal/raft.js";
+import type { OutgoingSnapshot } from "../replica/peers.js";
 import type { Clock } from "../runtime/clock.js";
 import { type CallStatus, callCodes } from "./call-status.js";
 import { type Connection, methods } from "./connection.js";
 import { withBytes } from "./frame-data.js";
 import { prefixBytes, prefixed, writePrefix } from "./grpc-message.js";
 import { OutgoingCall } from "./outgoing-call.js";
-import type { OutgoingSnapshot } from "./types.js";
 
 /** A snapshot did not arrive, or was not wanted; the message says which. */
 export class SnapshotSendError extends Error {

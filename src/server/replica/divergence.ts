@@ -8,7 +8,7 @@ import type { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import type { MemberId } from "../raft/types.js";
 import type { Logger } from "../runtime/logger.js";
 import type { CommandBody, HashResult, StateMark, StateReader } from "../state/types.js";
-import type { Peers } from "./types.js";
+import type { Peers } from "./peers.js";
 
 const intervalMs = 5000;
 const askTimeoutMs = 2000;

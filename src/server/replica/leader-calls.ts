@@ -7,8 +7,9 @@ import { Code, status, WireError } from "../../../proto/status.js";
 import type { RaftCore } from "../raft/core.js";
 import type { MemberId } from "../raft/types.js";
 import type { Clock } from "../runtime/clock.js";
+import type { Peers } from "./peers.js";
 import { orAborted, pause } from "./signals.js";
-import type { Peers, WaitOptions } from "./types.js";
+import type { WaitOptions } from "./types.js";
 
 const retryAfterMs = 50;
 

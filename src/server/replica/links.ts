@@ -5,7 +5,7 @@
 import type { MemberId } from "../raft/types.js";
 import type { Clock } from "../runtime/clock.js";
 import type { StateReader } from "../state/types.js";
-import type { PeerAddress, Peers } from "./types.js";
+import type { PeerAddress, Peers } from "./peers.js";
 
 const partingMs = 5000;
 

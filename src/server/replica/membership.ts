@@ -20,8 +20,9 @@ import {
   prepareChange,
 } from "./membership-checks.js";
 import type { ReconfigurationRules } from "./options.js";
+import type { Peers } from "./peers.js";
 import { abortError, orAborted, pause } from "./signals.js";
-import type { MembershipControl, Peers, WaitOptions } from "./types.js";
+import type { MembershipControl, WaitOptions } from "./types.js";
 
 export interface MembershipOptions {
   readonly memberId: bigint;

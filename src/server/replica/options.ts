@@ -8,7 +8,8 @@ import type { Logger } from "../runtime/logger.js";
 import type { Random } from "../runtime/random.js";
 import type { Identity } from "../storage/types.js";
 import type { AutoCompactionRule } from "./auto-compaction.js";
-import type { AppliedListener, PeerAddress, Peers, SnapshotFiles } from "./types.js";
+import type { PeerAddress, Peers } from "./peers.js";
+import type { AppliedListener, SnapshotFiles } from "./types.js";
 import type { LogRunner, StateRunner, WorkObserver } from "./workers.js";
 
 export interface ReplicaLimits {

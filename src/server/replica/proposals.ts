@@ -163,14 +163,15 @@ export class Proposals {
   }
 
   private timeoutStatus(call: Waiting, facts: TimeoutFacts): WireStatus {
-    if (this.held.has(call.sequence)) return status.ContextDeadlineExceeded;
+    const connectionLost = facts.connectionLost(call.startedMs);
+    if (this.held.has(call.sequence) && !connectionLost) return status.ContextDeadlineExceeded;
     const { leaderElectedMs, electionTimeoutMs } = facts;
     if (leaderElectedMs !== undefined) {
       const duringElection =
         call.startedMs > leaderElectedMs - 2 * electionTimeoutMs && call.startedMs < leaderElectedMs;
       if (duringElection) return status.TimeoutDueToLeaderFail;
     }
-    return facts.connectionLost(call.startedMs) ? status.TimeoutDueToConnectionLost : status.Timeout;
+    return connectionLost ? status.TimeoutDueToConnectionLost : status.Timeout;
   }
 
   private hold(call: Waiting): void {

@@ -12,9 +12,10 @@ import type { Maintenance } from "./maintenance.js";
 import type { Membership } from "./membership.js";
 import type { ReplicaOptions } from "./options.js";
 import { createParts, type Parts } from "./parts.js";
+import type { PeerListener } from "./peers.js";
 import { outgoingName } from "./snapshot-sender.js";
 import { Turn } from "./turn.js";
-import type { Outcome, PeerListener, Replica, ReplicaStatus, WaitOptions } from "./types.js";
+import type { Outcome, Replica, ReplicaStatus, WaitOptions } from "./types.js";
 
 export interface ReplicaCounts {
   readonly pendingProposals: number;
@@ -211,6 +212,9 @@ export class LocalReplica implements Replica {
         for (const message of messages) turn.step({ kind: "message", message });
       },
       unreachable: (peer) => turn.step({ kind: "peerUnreachable", peer }),
+      unsent: (proposals) => {
+        for (const { requestId } of proposals) parts.proposals.notAppended(requestId);
+      },
       refused: (id) => parts.peerDown.refused(id),
       removed: () => parts.removal.heard(),
       receiveSnapshot: (head) => parts.receiver.receive(head),

@@ -8,7 +8,8 @@ import type { RaftEvent, SnapshotMeta } from "../raft/types.js";
 import type { Logger } from "../runtime/logger.js";
 import { nextStateFile } from "../storage/files.js";
 import type { FileLock } from "./file-lock.js";
-import type { FileWriter, SnapshotFiles, SnapshotHead, SnapshotSink } from "./types.js";
+import type { SnapshotHead, SnapshotSink } from "./peers.js";
+import type { FileWriter, SnapshotFiles } from "./types.js";
 import type { StateFacts, StateRunner } from "./workers.js";
 
 /** A snapshot that this member does not take; the sender is told why. */

@@ -8,8 +8,9 @@ import type { MemberId, RaftEvent } from "../raft/types.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/logger.js";
 import { ExportFailed } from "../storage/failure.js";
+import type { Peers } from "./peers.js";
 import { pause } from "./signals.js";
-import type { Peers, SnapshotFiles } from "./types.js";
+import type { SnapshotFiles } from "./types.js";
 import type { StateFacts, StateRunner } from "./workers.js";
 
 /** A copy serves peers that come within this time, and the log behind it is kept so long after the last of them. */

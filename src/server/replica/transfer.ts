@@ -4,8 +4,9 @@ import type { RaftCore } from "../raft/core.js";
 import type { MemberId, RaftEvent } from "../raft/types.js";
 import type { Clock } from "../runtime/clock.js";
 import type { StateReader } from "../state/types.js";
+import type { Peers } from "./peers.js";
 import { orAborted } from "./signals.js";
-import type { Peers, WaitOptions } from "./types.js";
+import type { WaitOptions } from "./types.js";
 
 export interface TransferOptions {
   readonly memberId: MemberId;

@@ -3,14 +3,9 @@ import { Metadata } from "@grpc/grpc-js";
 import type { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import { helloHeaders } from "../../../src/server/peer/handshake.js";
 import { startPeers } from "../../../src/server/peer/peers.js";
-import type {
-  PeerListener,
-  PeerOptions,
-  PeerRoom,
-  SnapshotHead,
-  SnapshotSink,
-} from "../../../src/server/peer/types.js";
+import type { PeerOptions, PeerRoom } from "../../../src/server/peer/types.js";
 import type { MemberId, Message } from "../../../src/server/raft/types.js";
+import type { ForwardedProposal, PeerListener, SnapshotHead, SnapshotSink } from "../../../src/server/replica/peers.js";
 import { systemClock } from "../../../src/server/runtime/clock.js";
 import { createLogger, type Logger } from "../../../src/server/runtime/logger.js";
 import { systemRandom } from "../../../src/server/runtime/random.js";
@@ -33,6 +28,7 @@ export function sameBytes(bytes: Buffer): Buffer {
 export class Ear implements PeerListener {
   readonly heard: Message[] = [];
   readonly unreachableIds: MemberId[] = [];
+  readonly unsentProposals: ForwardedProposal[] = [];
   readonly refusals: { readonly id: MemberId; readonly atMs: number }[] = [];
   removedCount = 0;
   readonly questions: { readonly from: MemberId | undefined; readonly question: Question }[] = [];
@@ -47,6 +43,10 @@ export class Ear implements PeerListener {
 
   unreachable(id: MemberId): void {
     this.unreachableIds.push(id);
+  }
+
+  unsent(proposals: readonly ForwardedProposal[]): void {
+    this.unsentProposals.push(...proposals);
   }
 
   refused(id: MemberId): void {
@@ -105,6 +105,13 @@ export function linkAll(rooms: readonly TestRoom[]): void {
 
 export function heartbeat(from: MemberId, to: MemberId, readRound: number): Message {
   return { kind: "heartbeat", from, to, term: 1, commit: 0, readRound };
+}
+
+/** A proposal of so many bytes on its way to the leader. */
+export function proposal(from: MemberId, to: MemberId, size: { readonly requestId: number; readonly bytes: number }) {
+  const { requestId, bytes } = size;
+  const data = new Uint8Array(bytes).fill(requestId % 251);
+  return { kind: "proposeForward", from, to, term: 1, boot: 1, sequence: requestId, requestId, data } as const;
 }
 
 /** One entry of so many bytes. */

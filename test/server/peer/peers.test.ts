@@ -7,7 +7,7 @@ import type { Message } from "../../../src/server/raft/types.js";
 import { type Clock, systemClock } from "../../../src/server/runtime/clock.js";
 import { freePort } from "../../support/free-ports.js";
 import { startTcpProxy } from "../../support/tcp-proxy.js";
-import { append, clusterId, heartbeat, linkAll, startRoom, type TestRoom } from "./harness.js";
+import { append, clusterId, heartbeat, linkAll, proposal, startRoom, type TestRoom } from "./harness.js";
 import { startThrottle } from "./throttle.js";
 
 const patience = { timeout: 10_000, interval: 2 };
@@ -183,6 +183,54 @@ describe("a link that is down", () => {
     expect(b.ear.heard).toEqual([]);
     b.room.setMembers([{ id: 1n, peerUrls: [a.url] }]);
     await passes(a, b);
+  });
+});
+
+describe("proposals for the leader", () => {
+  it("that no link takes are given back, and nothing else is, and not in the middle of a turn", async () => {
+    await using a = await startRoom(1n);
+    a.room.setMembers([{ id: 2n, peerUrls: [`http://127.0.0.1:${await freePort()}`] }]);
+    const first = proposal(1n, 2n, { requestId: 1, bytes: 10 });
+    const second = proposal(1n, 9n, { requestId: 2, bytes: 10 });
+    a.room.send([first, heartbeat(1n, 2n, 1), second, heartbeat(1n, 9n, 2)]);
+    expect(a.ear.unsentProposals).toEqual([]);
+    await Promise.resolve();
+    expect(a.ear.unsentProposals).toEqual([first, second]);
+  });
+
+  it("that arrive are not given back", async () => {
+    await using a = await startRoom(1n);
+    await using b = await startRoom(2n);
+    linkAll([a, b]);
+    await connected(a, b);
+    const arrives = proposal(1n, 2n, { requestId: 1, bytes: 10 });
+    a.room.send([arrives]);
+    await expect.poll(() => b.ear.heard, patience).toEqual([arrives]);
+    expect(a.ear.unsentProposals).toEqual([]);
+  });
+
+  it("that wait behind others, or find no room, are given back when the link breaks; each one arrives, or is given back, or was on its way", async () => {
+    await using a = await startRoom(1n, { electionMs: 5_000 });
+    await using b = await startRoom(2n, { electionMs: 5_000 });
+    await using proxy = await startTcpProxy(b.url);
+    a.room.setMembers([{ id: 2n, peerUrls: [proxy.endpoint] }]);
+    b.room.setMembers([{ id: 1n, peerUrls: [a.url] }]);
+    await connected(a, b);
+    proxy.flow({ requests: "hold" });
+    const bytes = 1024 * 1024;
+    const proposals = Array.from({ length: 40 }, (_, offset) => proposal(1n, 2n, { requestId: offset + 1, bytes }));
+    for (const each of proposals) a.room.send([each]);
+    await Promise.resolve();
+    const givenBack = (): number[] => a.ear.unsentProposals.map(({ requestId }) => requestId);
+    const refused = givenBack();
+    // The first ones leave at once, 16 MiB wait.
+    expect(refused.length).toBeGreaterThan(15);
+    expect(refused).toEqual(proposals.slice(-refused.length).map(({ requestId }) => requestId));
+    proxy.cut();
+    await expect.poll(() => givenBack().length, patience).toBeGreaterThan(refused.length + 5);
+    expect(new Set(givenBack()).size).toBe(givenBack().length);
+    expect(givenBack()).not.toContain(1);
+    expect(b.ear.heard.filter(({ kind }) => kind === "proposeForward")).toEqual([]);
   });
 });
 

@@ -38,11 +38,13 @@ describe("the send queue", () => {
     expect(queue.push(heartbeat(1n, 2n, 1))).toBe("queued");
   });
 
-  it("forgets everything when it is cleared", () => {
+  it("gives up everything at once", () => {
     const queue = new SendQueue({ messagesMax: 10, bytesMax: 3_000 });
-    queue.push(heartbeat(1n, 2n, 1));
-    queue.clear();
-    expect(queue.take(100)).toEqual([]);
+    const messages = [append(1n, 2n, { index: 1, bytes: 2_000 }), heartbeat(1n, 2n, 1)];
+    for (const message of messages) queue.push(message);
+    expect(queue.drain()).toEqual(messages);
+    expect(queue.drain()).toEqual([]);
+    expect(queue.isEmpty).toBe(true);
     expect(queue.bytes).toBe(0);
   });
 });

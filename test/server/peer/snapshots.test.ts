@@ -8,7 +8,7 @@ import { Client, credentials } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SnapshotPart } from "../../../proto/gen/internal/raft.js";
 import { methods } from "../../../src/server/peer/connection.js";
-import type { OutgoingSnapshot, SnapshotHead, SnapshotSink } from "../../../src/server/peer/types.js";
+import type { OutgoingSnapshot, SnapshotHead, SnapshotSink } from "../../../src/server/replica/peers.js";
 import { startTcpProxy } from "../../support/tcp-proxy.js";
 import { clusterId, heartbeat, helloMetadata, linkAll, sameBytes, startRoom, type TestRoom } from "./harness.js";
 

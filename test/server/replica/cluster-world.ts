@@ -11,8 +11,8 @@ import { type AssembledMember, assembleMember, createCore, type MemberWorld } fr
 import type { RaftCore } from "../../../src/server/raft/core.js";
 import type { Message, RaftLimits } from "../../../src/server/raft/types.js";
 import { inlineLog, inlineState } from "../../../src/server/replica/inline.js";
+import type { OutgoingSnapshot, PeerAddress, PeerListener, Peers } from "../../../src/server/replica/peers.js";
 import type { LocalReplica } from "../../../src/server/replica/replica.js";
-import type { OutgoingSnapshot, PeerAddress, PeerListener, Peers } from "../../../src/server/replica/types.js";
 import type { Clock } from "../../../src/server/runtime/clock.js";
 import type { CommandBody } from "../../../src/server/state/types.js";
 import type { Bootstrap } from "../../../src/server/storage/types.js";

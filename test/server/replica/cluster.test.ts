@@ -145,6 +145,40 @@ describe("a member without a quorum", () => {
     expect(follower.replica.state.revision()).toBe(2);
   });
 
+  it("sends a write again as soon as its transport says that it never left", async () => {
+    three();
+    await world.leader();
+    const follower = await world.follower();
+    let lost = 0;
+    world.drops = (message) => {
+      if (message.kind !== "proposeForward" || lost === 3) return false;
+      lost += 1;
+      queueMicrotask(() => follower.listener.unsent([message]));
+      return true;
+    };
+    const startedMs = world.nowMs;
+    const { revision } = await world.settle(follower.replica.propose(putOf("late")));
+    expect([revision, lost]).toEqual([2, 3]);
+    // Three heartbeats, and not the request timeout.
+    expect(world.nowMs - startedMs).toBeLessThan(1000);
+    await world.settle(follower.replica.linearizableRead());
+    expect(follower.replica.state.revision()).toBe(2);
+  });
+
+  it("names the lost connection for a write that never left until its time was up", async () => {
+    three();
+    await world.leader();
+    const follower = await world.follower();
+    world.drops = (message) => {
+      if (message.kind === "proposeForward") queueMicrotask(() => follower.listener.unsent([message]));
+      return message.kind === "proposeForward";
+    };
+    world.claimsUnconnected = follower.id;
+    await expect(world.settle(follower.replica.propose(putOf("lost")))).rejects.toMatchObject(
+      status.TimeoutDueToConnectionLost,
+    );
+  });
+
   it("names the lost connection for a write that was under way when its link broke", async () => {
     three();
     await world.leader();

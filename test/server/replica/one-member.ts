@@ -5,7 +5,7 @@ import { type AssembledMember, assembleMember, createCore, type MemberWorld } fr
 import { snapshotFilesIn } from "../../../src/server/replica/files.js";
 import { inlineLog, inlineState } from "../../../src/server/replica/inline.js";
 import type { ReplicaLimits } from "../../../src/server/replica/options.js";
-import type { Peers } from "../../../src/server/replica/types.js";
+import type { Peers } from "../../../src/server/replica/peers.js";
 import { systemClock } from "../../../src/server/runtime/clock.js";
 import { silentLogger } from "../../../src/server/runtime/logger.js";
 import { systemRandom } from "../../../src/server/runtime/random.js";

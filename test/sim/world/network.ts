@@ -6,7 +6,7 @@ import type { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import { Code, WireError } from "../../../proto/status.js";
 import { decodeFrame, encodeFrame } from "../../../src/server/peer/codec.js";
 import type { MemberId, Message } from "../../../src/server/raft/types.js";
-import type { OutgoingSnapshot, PeerAddress, PeerListener, Peers } from "../../../src/server/replica/types.js";
+import type { OutgoingSnapshot, PeerAddress, PeerListener, Peers } from "../../../src/server/replica/peers.js";
 import { contentOf } from "../disk/virtual-fs.js";
 import type { SimProcess } from "./process.js";
 import type { RandomStream } from "./random.js";
