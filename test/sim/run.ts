@@ -48,6 +48,8 @@ export interface RunResult {
   readonly tallies: Readonly<Record<string, number>>;
 }
 
+/** Faults that may take away what was not synced. */
+const powerKinds: readonly FaultKind[] = ["power", "crashAll", "hostDown", "cutWrite"];
 const foundedIndex = 1;
 /** After the healing: for a leader, for answers, for equal members. */
 const settleMs = 60_000;
@@ -105,9 +107,7 @@ class Run {
     this.raft = new RaftChecks({ voters, learners: [] }, foundedIndex, (what) => this.world.tally(what));
     this.history = new HistoryChecks(foundedIndex, this.leases, () => this.world.nowMs);
     disk.random = this.world.random("disk");
-    disk.copyChance = this.faults.some((kind) => kind === "power" || kind === "crashAll" || kind === "hostDown")
-      ? 0.05
-      : 0;
+    disk.copyChance = this.faults.some((kind) => powerKinds.includes(kind)) ? 0.05 : 0;
     this.cluster = new SimCluster({
       world: this.world,
       network: new Network(this.world, this.raft),
@@ -116,6 +116,7 @@ class Run {
       raft: this.raft,
       history: this.history,
       clockFaults: this.faults.includes("clock"),
+      cutFaults: this.faults.includes("cutWrite"),
     });
     this.operator = new Operator(this.cluster);
     this.nemesisMs = random.pick([2000, 5000, 15_000]);

@@ -127,8 +127,8 @@ function watchedLog(member: SimMember, store: LogStore): LogStore {
     },
     releaseEntries: () => store.releaseEntries(),
     append: (batch) => {
-      const { fails } = member.disk;
-      if (fails !== undefined) {
+      const { fails, logCommits } = member.disk;
+      if (fails === "io" || fails === "full") {
         // After a failed sync nobody knows what is on the disk.
         if (fails === "io" && member.random.chance(0.5)) {
           store.append(batch);
@@ -136,8 +136,12 @@ function watchedLog(member: SimMember, store: LogStore): LogStore {
         }
         throw new StorageFailure(fails, "the simulated disk fails");
       }
-      store.append(batch);
-      raft.written(member.id, batch);
+      try {
+        store.append(batch);
+      } finally {
+        // What is cut off after the commit is on the disk.
+        if (member.disk.logCommits > logCommits) raft.written(member.id, batch);
+      }
     },
     switchStateFile: (file) => store.switchStateFile(file),
     close: () => store.close(),

@@ -17,6 +17,7 @@ export class SimCluster {
     this.shared = shared;
     shared.world.afterEvent = () => this.look();
     disk.beforeWrite = (path) => this.beforeWrite(path);
+    disk.beforeRemove = (path) => this.beforeRemove(path);
   }
 
   /** Ids of the founders of a cluster of this size, as production computes them. */
@@ -78,12 +79,30 @@ export class SimCluster {
 
   /** A disk that is told to fail fails at the next write, whatever file it is for. */
   private beforeWrite(path: string): void {
-    const owner = this.members.find(({ dir }) => path.startsWith(`${dir}/`));
+    const owner = this.ownerOf(path);
     const fails = owner?.disk.fails;
-    if (fails === undefined) return;
+    if (owner === undefined) return;
+    if (fails === "power") this.mayCut(owner);
     const sqlite = path.endsWith(".db");
     if (fails === "full") throw new FsError(sqlite ? "SQLITE_FULL" : "ENOSPC", path);
-    throw new FsError(sqlite ? "SQLITE_IOERR_FSYNC" : "EIO", path);
+    if (fails === "io" || owner.isCutOff) throw new FsError(sqlite ? "SQLITE_IOERR_FSYNC" : "EIO", path);
+    if (path.endsWith("/raft.db")) owner.disk.logCommits += 1;
+  }
+
+  /** Counts the writes that are left; the one after them is cut off. */
+  private mayCut(owner: SimMember): void {
+    owner.disk.writesLeft -= 1;
+    if (owner.disk.writesLeft === -1) owner.cutOff();
+  }
+
+  /** Without power nothing is deleted either. */
+  private beforeRemove(path: string): void {
+    const owner = this.ownerOf(path);
+    if (owner?.isCutOff === true) throw new FsError("EIO", path);
+  }
+
+  private ownerOf(path: string): SimMember | undefined {
+    return this.members.find(({ dir }) => path.startsWith(`${dir}/`) || path === dir);
   }
 
   /** After an event: whoever ran may have moved its log or its term. */

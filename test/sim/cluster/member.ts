@@ -3,6 +3,7 @@
  * stores up to the handlers, started and killed at will.
  */
 import { createServices } from "../../../src/server/api/services.js";
+import { hasData } from "../../../src/server/bootstrap.js";
 import { InvariantError } from "../../../src/server/invariant.js";
 import { publish } from "../../../src/server/publish.js";
 import type { MemberId } from "../../../src/server/raft/types.js";
@@ -12,8 +13,7 @@ import type { HistoryChecks } from "../checks/history-checks.js";
 import type { RaftChecks } from "../checks/raft-checks.js";
 import { name } from "../checks/raft-checks.js";
 import type { Port } from "../clients/call.js";
-import { losePower } from "../disk/faults.js";
-import { rmSync } from "../disk/virtual-fs.js";
+import { losePower, wipeDisk } from "../disk/faults.js";
 import type { Network } from "../world/network.js";
 import { SimProcess } from "../world/process.js";
 import type { RandomStream } from "../world/random.js";
@@ -31,6 +31,8 @@ export interface MemberWorld {
   readonly history: HistoryChecks;
   /** Whether a member's clock may go wrong. */
   readonly clockFaults: boolean;
+  /** Whether the power may go off while a member starts for the first time. */
+  readonly cutFaults: boolean;
 }
 
 /** `ruined`: its disk is damaged, and it noticed. `removed`: it left the cluster and ended. */
@@ -42,8 +44,12 @@ export interface DiskWeather {
   slowness: number;
   /** Probability of a stall of half a second. */
   stalls: number;
-  /** The next durable write fails; the process must end. */
-  fails: "io" | "full" | undefined;
+  /** The next durable write fails; the process must end. `power`: it goes off in the middle of what is being written. */
+  fails: "io" | "full" | "power" | undefined;
+  /** Writes that still pass before the power goes off. */
+  writesLeft: number;
+  /** Commits of the log since the process began. */
+  logCommits: number;
 }
 
 export class SimMember {
@@ -53,14 +59,21 @@ export class SimMember {
   readonly dir: string;
   readonly shared: MemberWorld;
   readonly random: RandomStream;
-  readonly disk: DiskWeather = { slowness: 1, stalls: 0, fails: undefined };
+  readonly disk: DiskWeather = {
+    slowness: 1,
+    stalls: 0,
+    fails: undefined,
+    writesLeft: 0,
+    logCommits: 0,
+  };
   state: MemberState = "down";
   /** Somebody damaged its disk: it may refuse to run. */
   damaged = false;
   process: SimProcess | undefined;
   parts: Running | undefined;
   private port: Port | undefined;
-  private bootstrap: Bootstrap | undefined;
+  private readonly bootstrap: Bootstrap;
+  private hasBooted = false;
   /** What is being stopped in good order. */
   private stopping: Running | undefined;
   /** Aborts when the process ends. */
@@ -86,10 +99,16 @@ export class SimMember {
     return !this.damaged && this.state !== "ruined" && this.state !== "removed";
   }
 
+  /** The power has gone off in the middle of a write. */
+  get isCutOff(): boolean {
+    return this.disk.fails === "power" && this.disk.writesLeft < 0;
+  }
+
   /** Starts the process from what is on its disk. */
   start(): void {
     if (this.state !== "down") return;
-    const { world, clockFaults } = this.shared;
+    const { world, clockFaults, cutFaults } = this.shared;
+    if (cutFaults && !this.hasBooted && this.random.chance(0.2)) this.cutSoon();
     const rate = clockFaults ? 0.95 + this.random.fraction() * 0.1 : 1;
     const process = new SimProcess(world, name(this.id), { rate, wallMs: 1_700_000_000_000 });
     world.tally("starts");
@@ -101,8 +120,8 @@ export class SimMember {
 
   private boot(process: SimProcess): void {
     try {
-      const parts = assemble(this, process, this.bootstrap);
-      this.bootstrap = undefined;
+      const parts = assemble(this, process, hasData(this.dir) ? undefined : this.bootstrap);
+      this.hasBooted = true;
       this.parts = parts;
       this.state = "up";
       const limits = { requestBytesMax: 1_572_864, txnOpsMax: 128, quotaBackendBytes: -1 };
@@ -125,8 +144,15 @@ export class SimMember {
     world.onTrace?.(`  ${name(this.id)}: ${String(error)}`);
     const expected = error instanceof StorageFailure || error instanceof StorageRefused;
     const diskFailed = this.disk.fails !== undefined;
+    const { isCutOff } = this;
     this.disk.fails = undefined;
     this.end();
+    if (isCutOff) {
+      // It was gone before it could fail.
+      this.losePower();
+      this.startLater();
+      return;
+    }
     world.tally(expected && this.damaged ? "ruined" : "failed");
     if (expected && this.damaged) this.state = "ruined";
     else if (!(expected && diskFailed)) world.fail(asViolation(this, error));
@@ -137,8 +163,40 @@ export class SimMember {
     if (this.state !== "up") return;
     this.shared.world.tally(`kill ${how}`);
     this.shared.world.note(`kill ${how}`, Number(this.id & 0xffffn));
+    this.disk.fails = undefined;
     this.end();
-    if (how === "power") losePower(this.dir, this.random);
+    if (how === "power") this.losePower();
+  }
+
+  private losePower(): void {
+    const { world } = this.shared;
+    const { torn, names } = losePower(this.dir, this.random);
+    if (torn > 0) world.tally("torn files");
+    if (names > 0) world.tally("lost names");
+  }
+
+  /** The power will go off in the middle of what one of the next writes is part of. */
+  cutSoon(): void {
+    this.disk.fails = "power";
+    this.disk.writesLeft = this.random.below(12);
+  }
+
+  /** A write is cut off: nothing reaches the disk any more, and the process is gone before anything else happens. */
+  cutOff(): void {
+    const { process } = this;
+    this.shared.world.tally(process === undefined || this.state !== "up" ? "cut starts" : "cut writes");
+    this.shared.world.after(0, () => {
+      if (this.process !== process) return;
+      this.kill("power");
+      this.startLater();
+    });
+  }
+
+  private startLater(): void {
+    const { world, network } = this.shared;
+    world.after(this.random.around(1000), () => {
+      if (network.endpoint(this.id).hostUp) this.start();
+    });
   }
 
   /** As SIGTERM would, without the transfer, which is asked for apart. */
@@ -155,7 +213,7 @@ export class SimMember {
   wipe(): void {
     this.shared.world.note("wiped", Number(this.id & 0xffffn));
     this.end();
-    rmSync(this.dir, { recursive: true, force: true });
+    wipeDisk(this.dir);
     this.shared.raft.wiped(this.id);
     this.damaged = true;
     this.state = "ruined";

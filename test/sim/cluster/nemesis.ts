@@ -42,6 +42,7 @@ export const faultKinds = [
   "compact",
   "defrag",
   "emptyDisk",
+  "cutWrite",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -156,6 +157,8 @@ export class Nemesis {
       }
       case "emptyDisk":
         return this.emptyDisk();
+      case "cutWrite":
+        return this.cutWrite();
     }
   }
 
@@ -316,6 +319,20 @@ export class Nemesis {
     else member.damaged = loseTail(member.dir, this.random);
     await this.world.sleep(this.random.around(500));
     member.start();
+  }
+
+  /** The power goes off in the middle of a write of a member that runs, or that starts. */
+  private async cutWrite(): Promise<void> {
+    const member = this.victim();
+    if (member === undefined) return;
+    if (this.random.chance(0.4)) {
+      member.kill("power");
+      await this.world.sleep(this.random.around(500));
+    }
+    member.cutSoon();
+    this.restart(member);
+    await this.world.sleep(this.random.around(3000));
+    member.disk.fails = undefined;
   }
 
   /** The disk is gone, and its member is started again and again, until it is told that it cannot be. */

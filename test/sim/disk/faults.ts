@@ -1,23 +1,54 @@
 /** What happens to the files of one member: power loss, and the damage that its checks must notice. */
-import BetterSqlite3 from "better-sqlite3";
 import type { RandomStream } from "../world/random.js";
-import { fileAt, pathsUnder, rmSync } from "./virtual-fs.js";
+import { namesPending, namesSynced } from "./names.js";
+import { databaseOf } from "./sqlite.js";
+import { type DatabaseContent, fileAt, pathsUnder, putBack, rmSync, type VirtualFile } from "./virtual-fs.js";
 
-/** Whatever was not synced may be gone or be as it was some time ago. */
-export function losePower(dir: string, random: RandomStream): void {
+const sectorBytes = 512;
+
+/**
+ * Whatever was not synced may be gone, be as it was some time ago, or be there in part; that goes for names as well. Answers
+ * what it did.
+ */
+export function losePower(dir: string, random: RandomStream): { readonly torn: number; readonly names: number } {
+  let torn = 0;
   for (const path of pathsUnder(dir)) {
     const file = fileAt(path);
     if (file === undefined) continue;
-    const { database } = file;
-    if (database === undefined) {
-      if (!file.synced && file.former.length > 0 && random.chance(0.5)) file.bytes = random.pick(file.former);
-    } else if (!path.endsWith("raft.db") && database.copies.length > 0 && random.chance(0.8)) {
-      const copy = random.pick(database.copies);
-      database.connection.close();
-      database.connection = new BetterSqlite3(copy);
-      database.copies = [copy];
-    }
+    if (file.database === undefined) torn += loseBytes(file, random);
+    else if (!path.endsWith("raft.db")) loseCommits(file.database, random);
   }
+  let names = 0;
+  for (const [path, onDisk] of namesPending(dir)) {
+    if (!random.chance(0.5)) continue;
+    putBack(path, onDisk);
+    names += 1;
+  }
+  namesSynced(dir);
+  return { torn, names };
+}
+
+function loseCommits(database: DatabaseContent, random: RandomStream): void {
+  if (database.copies.length === 0 || !random.chance(0.8)) return;
+  const copy = random.pick(database.copies);
+  database.connection.close();
+  database.connection = databaseOf(copy);
+  database.copies = [copy];
+}
+
+/** A sector is there or not; of several some may be. Answers how many files are neither what they were nor what they are. */
+function loseBytes(file: VirtualFile, random: RandomStream): number {
+  if (file.synced || file.former.length === 0) return 0;
+  const former = random.pick(file.former);
+  const fate = random.below(3);
+  if (fate === 1) file.bytes = former;
+  const length = Math.max(file.bytes.length, former.length);
+  if (fate !== 2 || length <= sectorBytes) return 0;
+  const mixed = Buffer.alloc(length);
+  for (let at = 0; at < length; at += sectorBytes)
+    (random.chance(0.5) ? former : file.bytes).copy(mixed, at, at, at + sectorBytes);
+  file.bytes = mixed;
+  return 1;
 }
 
 /** Flips a bit in an entry of the log. Answers whether there was one. */
@@ -69,4 +100,11 @@ export function loseTail(dir: string, random: RandomStream): boolean {
 
 export function loseSentinel(dir: string): void {
   rmSync(`${dir}/raft.sentinel`, { force: true });
+  namesSynced(dir);
+}
+
+/** Everything is gone, for good. */
+export function wipeDisk(dir: string): void {
+  rmSync(dir, { recursive: true, force: true });
+  namesSynced(dir);
 }

@@ -3,7 +3,9 @@
  * file of virtual-fs.ts and outlives its process. Every connection to a file shares it; pragmas about the write-ahead log,
  * which a database in memory has not, are answered as a file would.
  */
+import { dirname } from "node:path";
 import BetterSqlite3 from "better-sqlite3";
+import { namesSynced } from "./names.js";
 import { createFileAt, type DatabaseContent, disk, fileAt, type VirtualFile } from "./virtual-fs.js";
 
 const imitated: Readonly<Record<string, string | number>> = {
@@ -17,7 +19,7 @@ const copyCountMax = 3;
 /** A database must lie in the path of a file, an empty one or one that holds a database. */
 export function openSqlite(path: string): BetterSqlite3.Database {
   const file = fileAt(path) ?? createFileAt(path);
-  file.database ??= load(file.bytes);
+  file.database ??= load(file);
   return new SharedConnection(file, path) as unknown as BetterSqlite3.Database;
 }
 
@@ -26,9 +28,15 @@ export function assertLoadable(): void {
   return undefined;
 }
 
-function load(bytes: Buffer): DatabaseContent {
-  const connection = bytes.length > 0 ? new BetterSqlite3(bytes) : new BetterSqlite3(":memory:");
-  return { connection, synchronous: "NORMAL", copies: [] };
+/** What was not synced when it became a database may be gone after a power loss. */
+function load({ bytes, synced, former }: VirtualFile): DatabaseContent {
+  const copies = synced ? [bytes] : [former[0] ?? bytes];
+  return { connection: databaseOf(bytes), synchronous: "NORMAL", namesSynced: false, copies };
+}
+
+/** A database in memory with this content. */
+export function databaseOf(bytes: Buffer): BetterSqlite3.Database {
+  return bytes.length > 0 ? new BetterSqlite3(bytes) : new BetterSqlite3(":memory:");
 }
 
 class SharedConnection {
@@ -99,6 +107,11 @@ class SharedConnection {
   /** Remembers what a power loss may bring back; the log's own commits are durable, each of them. */
   private committed(): void {
     const { content } = this;
+    if (content.synchronous === "FULL" && !content.namesSynced) {
+      // SQLite syncs the directory when it syncs a write-ahead log that it has created.
+      content.namesSynced = true;
+      namesSynced(dirname(this.path));
+    }
     if (this.path.endsWith("raft.db") || disk.copyChance === 0) return;
     if (content.synchronous === "FULL") content.copies = [this.connection.serialize()];
     else if (disk.random?.chance(disk.copyChance) === true) {
@@ -112,6 +125,7 @@ class SharedConnection {
     const copy = new BetterSqlite3(this.connection.serialize());
     copy.exec("VACUUM");
     const target = fileAt(path) ?? createFileAt(path);
+    target.former.push(target.bytes);
     target.bytes = copy.serialize();
     target.synced = false;
     copy.close();

@@ -5,11 +5,14 @@
 import { constants } from "node:fs";
 import type BetterSqlite3 from "better-sqlite3";
 import type { RandomStream } from "../world/random.js";
+import { forgetNames, nameChanges, namesSynced } from "./names.js";
 
 /** Content of a database file. */
 export interface DatabaseContent {
   connection: BetterSqlite3.Database;
   synchronous: "OFF" | "NORMAL" | "FULL";
+  /** Whether a durable commit has made the names in its directory durable, its own above all. */
+  namesSynced: boolean;
   /** Serialised copies that a power loss may bring back; the first one is durable. */
   copies: Buffer[];
 }
@@ -38,6 +41,8 @@ export const disk = {
   copyChance: 0,
   /** Throws if the file cannot be written now (full or broken disk). */
   beforeWrite: (_path: string): void => undefined,
+  /** Throws if the file cannot be deleted now: a disk without power. */
+  beforeRemove: (_path: string): void => undefined,
 };
 
 /** Empties the disks for another run. */
@@ -47,6 +52,7 @@ export function resetFiles(): void {
   directories.clear();
   directories.add("/");
   descriptors.clear();
+  forgetNames();
 }
 
 export function fileAt(path: string): VirtualFile | undefined {
@@ -55,8 +61,15 @@ export function fileAt(path: string): VirtualFile | undefined {
 
 export function createFileAt(path: string): VirtualFile {
   const file: VirtualFile = { bytes: Buffer.alloc(0), synced: false, former: [], database: undefined };
+  nameChanges(path, files.get(path));
   files.set(path, file);
   return file;
+}
+
+/** What a power loss makes of a name: it stands for this file now, or for none. */
+export function putBack(path: string, file: VirtualFile | undefined): void {
+  if (file === undefined) files.delete(path);
+  else files.set(path, file);
 }
 
 export function pathsUnder(dir: string): string[] {
@@ -112,8 +125,10 @@ export function rmSync(path: string, options: { force?: boolean; recursive?: boo
   else if (options.force !== true && !directories.has(path)) throw new FsError("ENOENT", path);
 }
 
+/** Its content stays where it is until the directory is synced: a power loss may bring it back. */
 function removeFile(path: string): void {
-  files.get(path)?.database?.connection.close();
+  disk.beforeRemove(path);
+  nameChanges(path, files.get(path));
   files.delete(path);
 }
 
@@ -123,6 +138,8 @@ export function unlinkSync(path: string): void {
 
 export function renameSync(from: string, to: string): void {
   const file = must(from);
+  nameChanges(from, file);
+  nameChanges(to, files.get(to));
   files.delete(from);
   files.set(to, file);
 }
@@ -160,8 +177,11 @@ export function closeSync(descriptor: number): void {
 
 export function fsyncSync(descriptor: number): void {
   const { file, path } = opened(descriptor);
-  if (file === undefined) return;
   disk.beforeWrite(path);
+  if (file === undefined) {
+    namesSynced(path);
+    return;
+  }
   file.synced = true;
   file.former = [];
 }
