@@ -1,11 +1,14 @@
 /** The simulator's command line. */
 import { parseArgs } from "node:util";
 import { type FaultKind, faultKinds } from "./cluster/nemesis.js";
+import type { Medium } from "./disk/virtual-fs.js";
 
 export interface SimOptions {
   readonly seeds: { readonly first: number; readonly last: number };
   readonly minutes: number;
   readonly opsPerSecond: number;
+  /** `seeded`: the seed decides. */
+  readonly medium: Medium | "seeded";
   readonly only: readonly FaultKind[] | undefined;
   readonly clientsMax: number | undefined;
   readonly trace: boolean;
@@ -28,6 +31,7 @@ export function readOptions(args: readonly string[]): SimOptions {
       seeds: { type: "string" },
       minutes: { type: "string", default: "5" },
       ops: { type: "string", default: "10" },
+      medium: { type: "string", default: "seeded" },
       only: { type: "string" },
       clients: { type: "string" },
       trace: { type: "boolean", default: false },
@@ -42,6 +46,7 @@ export function readOptions(args: readonly string[]): SimOptions {
     seeds: seedsOf(values.seed, values.seeds),
     minutes: Number(values.minutes),
     opsPerSecond: Number(values.ops),
+    medium: mediumOf(values.medium),
     only: values.only === undefined ? undefined : faultsOf(values.only),
     clientsMax: values.clients === undefined ? undefined : Number(values.clients),
     trace: values.trace,
@@ -57,6 +62,11 @@ function seedsOf(seed: string | undefined, seeds: string | undefined): SimOption
   if (seed !== undefined) return { first: Number(seed), last: Number(seed) };
   const [first = "1", last = "10"] = (seeds ?? "1..10").split("..");
   return { first: Number(first), last: Number(last) };
+}
+
+function mediumOf(name: string): SimOptions["medium"] {
+  if (name === "sqlite" || name === "memory" || name === "seeded") return name;
+  throw new Error(`no medium ${name}; there are sqlite, memory and seeded`);
 }
 
 function faultsOf(list: string): readonly FaultKind[] {

@@ -17,7 +17,7 @@ import type { SimMember } from "./cluster/member.js";
 import { type FaultKind, faultKinds, Nemesis } from "./cluster/nemesis.js";
 import { Operator } from "./cluster/operator.js";
 import { type Tuning, tune } from "./cluster/tuning.js";
-import { disk, resetFiles } from "./disk/virtual-fs.js";
+import { disk, type Medium, resetFiles } from "./disk/virtual-fs.js";
 import { Network } from "./world/network.js";
 import { setTraps } from "./world/traps.js";
 import { Violation, World } from "./world/world.js";
@@ -29,6 +29,8 @@ export interface RunOptions {
   /** The only faults allowed; if undefined, the seed chooses. */
   readonly only: readonly FaultKind[] | undefined;
   readonly opsPerSecond: number;
+  /** On SQLite messages travel in production's frames too. */
+  readonly medium: Medium;
   /** Fewer clients than the seed wants; for shrinking. */
   readonly clientsMax: number | undefined;
   readonly onTrace: ((line: string) => void) | undefined;
@@ -39,6 +41,7 @@ export interface RunResult {
   readonly violation: { readonly check: string; readonly message: string } | undefined;
   readonly traceHash: number;
   readonly faults: readonly FaultKind[];
+  readonly medium: Medium;
   readonly members: number;
   readonly counts: ClientCounts;
   readonly entries: number;
@@ -106,11 +109,12 @@ class Run {
     const voters = SimCluster.founderIds(this.tuning.memberCount);
     this.raft = new RaftChecks({ voters, learners: [] }, foundedIndex, (what) => this.world.tally(what));
     this.history = new HistoryChecks(foundedIndex, this.leases, () => this.world.nowMs);
+    disk.medium = options.medium;
     disk.random = this.world.random("disk");
     disk.copyChance = this.faults.some((kind) => powerKinds.includes(kind)) ? 0.05 : 0;
     this.cluster = new SimCluster({
       world: this.world,
-      network: new Network(this.world, this.raft),
+      network: new Network(this.world, this.raft, { framed: options.medium === "sqlite" }),
       tuning: this.tuning,
       clusterId: 0xc1n,
       raft: this.raft,
@@ -145,6 +149,7 @@ class Run {
       seed: world.seed,
       traceHash: world.traceHash,
       faults,
+      medium: this.options.medium,
       members: tuning.memberCount,
       counts: shared.counts,
       entries: this.history.appliedIndex,
@@ -279,7 +284,9 @@ class Run {
     if (parts === undefined) return;
     const { state } = parts.replica;
     try {
-      this.history.hashed(id, -1 - state.appliedIndex(), state.hashAll());
+      const hash = state.hashAll();
+      this.world.note("state", hash);
+      this.history.hashed(id, -1 - state.appliedIndex(), hash);
     } catch (error) {
       if (!(damaged && error instanceof StorageFailure)) throw error;
     }

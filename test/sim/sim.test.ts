@@ -79,6 +79,20 @@ describe("the simulator", () => {
     expect(new Set(first)).toHaveProperty("size", 4);
     expect(second).toEqual(first);
   });
+
+  it("does the same on the memory medium as on SQLite, to the hashes of the states", {
+    timeout: 5 * 60_000,
+  }, async () => {
+    // Without snapshots, whose bytes differ and take their time.
+    const args = ["--seeds", "4..6", "--minutes", "2", "--only", "crash,split,pause"];
+    const outcomes = await Promise.all(
+      ["sqlite", "memory"].map((medium) => simulate(bundle, [...args, "--medium", medium])),
+    );
+    const [onSqlite, inMemory] = outcomes.map((runs) => runs.map(({ traceHash }) => traceHash));
+    expect(onSqlite).toHaveLength(3);
+    expect(inMemory).toEqual(onSqlite);
+    for (const { tallies } of outcomes.flat()) expect(tallies["installs"]).toBeUndefined();
+  });
 });
 
 describe("the simulator finds a real bug that is put in:", () => {

@@ -3,7 +3,7 @@ import type * as rpc from "../../../proto/gen/etcd/rpc.js";
 import { Compare_CompareResult as Result, Compare_CompareTarget as Target } from "../../../proto/gen/etcd/rpc.js";
 import type { RandomStream } from "../world/random.js";
 
-const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "latin1"));
+const bytes = (text: string): Uint8Array => Buffer.from(text, "latin1");
 const none = new Uint8Array(0);
 
 /** A key that is written first and never deleted, so that a comparison with it always has something to compare. */

@@ -48,7 +48,13 @@ export function assemble(member: SimMember, process: SimProcess, bootstrap: Boot
     identity,
     bootCount,
     log: inlineLog(log, { ...runner, defer: delayed(member, process, tuning.syncMs) }),
-    state: inlineState(state, { ...runner, dataDir: dir, defer: delayed(member, process, tuning.applyMs) }),
+    state: Object.assign(
+      inlineState(state, { ...runner, dataDir: dir, defer: delayed(member, process, tuning.applyMs) }),
+      {
+        // There is no write-ahead log to look at, ten times a second and in two events each.
+        checkpoint: () => undefined,
+      },
+    ),
     clock,
     random,
     schedule: (work) => process.after(0, work),

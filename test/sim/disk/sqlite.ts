@@ -1,12 +1,13 @@
 /**
- * Stands in for `storage/sqlite.ts` in the simulated world: a database is an in-memory SQLite database that belongs to a
- * file of virtual-fs.ts and outlives its process. Every connection to a file shares it; pragmas about the write-ahead log,
+ * Stands in for `storage/sqlite.ts` in the simulated world: a database is one of SQLite in memory, or one of the memory
+ * medium, belongs to a file of virtual-fs.ts and outlives its process. Every connection to a file shares it; pragmas about the write-ahead log,
  * which a database in memory has not, are answered as a file would.
  */
 import { dirname } from "node:path";
 import BetterSqlite3 from "better-sqlite3";
+import { memoryDatabase, tablesOf } from "./memory/database.js";
 import { namesSynced } from "./names.js";
-import { createFileAt, type DatabaseContent, disk, fileAt, type VirtualFile } from "./virtual-fs.js";
+import { createFileAt, type DatabaseContent, type DatabaseCopy, disk, fileAt, type VirtualFile } from "./virtual-fs.js";
 
 const imitated: Readonly<Record<string, string | number>> = {
   journal_mode: "wal",
@@ -34,9 +35,30 @@ function load({ bytes, synced, former }: VirtualFile): DatabaseContent {
   return { connection: databaseOf(bytes), synchronous: "NORMAL", namesSynced: false, copies };
 }
 
-/** A database in memory with this content. */
-export function databaseOf(bytes: Buffer): BetterSqlite3.Database {
-  return bytes.length > 0 ? new BetterSqlite3(bytes) : new BetterSqlite3(":memory:");
+/** A database in memory with this content, in the medium of the run. */
+export function databaseOf(content: DatabaseCopy): BetterSqlite3.Database {
+  if (disk.medium === "memory" || !Buffer.isBuffer(content)) return memoryDatabase(content);
+  return content.length > 0 ? new BetterSqlite3(content) : new BetterSqlite3(":memory:");
+}
+
+function copyOf(connection: BetterSqlite3.Database): DatabaseCopy {
+  return tablesOf(connection)?.copy() ?? connection.serialize();
+}
+
+interface Pragma {
+  readonly name: string;
+  readonly value: string | undefined;
+}
+
+const knownPragmas = new Map<string, Pragma>();
+
+function pragmaOf(source: string): Pragma {
+  let pragma = knownPragmas.get(source);
+  if (pragma === undefined) {
+    const [name = "", value] = source.split("=").map((part) => part.trim());
+    knownPragmas.set(source, (pragma = { name, value }));
+  }
+  return pragma;
 }
 
 class SharedConnection {
@@ -77,7 +99,7 @@ class SharedConnection {
   }
 
   pragma(source: string, options?: { simple?: boolean }): unknown {
-    const [name = "", value] = source.split("=").map((part) => part.trim());
+    const { name, value } = pragmaOf(source);
     if (name.startsWith("wal_checkpoint")) return options?.simple === true ? 0 : [{ busy: 0, log: 0, checkpointed: 0 }];
     if (name === "synchronous" && value !== undefined)
       this.content.synchronous = value as DatabaseContent["synchronous"];
@@ -113,16 +135,16 @@ class SharedConnection {
       namesSynced(dirname(this.path));
     }
     if (this.path.endsWith("raft.db") || disk.copyChance === 0) return;
-    if (content.synchronous === "FULL") content.copies = [this.connection.serialize()];
+    if (content.synchronous === "FULL") content.copies = [copyOf(this.connection)];
     else if (disk.random?.chance(disk.copyChance) === true) {
-      content.copies.push(this.connection.serialize());
+      content.copies.push(copyOf(this.connection));
       if (content.copies.length > copyCountMax) content.copies.splice(1, 1);
     }
   }
 
   private vacuumInto(path: string): void {
     disk.beforeWrite(path);
-    const copy = new BetterSqlite3(this.connection.serialize());
+    const copy = databaseOf(this.connection.serialize());
     copy.exec("VACUUM");
     const target = fileAt(path) ?? createFileAt(path);
     target.former.push(target.bytes);

@@ -5,7 +5,14 @@
 import { constants } from "node:fs";
 import type BetterSqlite3 from "better-sqlite3";
 import type { RandomStream } from "../world/random.js";
+import type { Tables } from "./memory/tables.js";
 import { forgetNames, nameChanges, namesSynced } from "./names.js";
+
+/** What holds the databases of a world: SQLite, as in production, or tables in memory, which are faster. */
+export type Medium = "sqlite" | "memory";
+
+/** A database as it was: the bytes of its file, or its tables in memory. */
+export type DatabaseCopy = Buffer | Tables;
 
 /** Content of a database file. */
 export interface DatabaseContent {
@@ -13,8 +20,8 @@ export interface DatabaseContent {
   synchronous: "OFF" | "NORMAL" | "FULL";
   /** Whether a durable commit has made the names in its directory durable, its own above all. */
   namesSynced: boolean;
-  /** Serialised copies that a power loss may bring back; the first one is durable. */
-  copies: Buffer[];
+  /** Copies that a power loss may bring back; the first one is durable. */
+  copies: DatabaseCopy[];
 }
 
 export interface VirtualFile {
@@ -36,6 +43,8 @@ const formerCountMax = 4;
 
 /** What the disks of this run do; set by the world. */
 export const disk = {
+  /** Of all databases, from the start of the run to its end. */
+  medium: "sqlite" as Medium,
   random: undefined as RandomStream | undefined,
   /** How likely a commit of a state file is remembered for a power loss. */
   copyChance: 0,
@@ -206,12 +215,17 @@ export function writeSync(descriptor: number, data: Uint8Array, ...slice: Slice)
   const { file } = entry;
   if (file === undefined) throw new FsError("EISDIR", entry.path);
   const at = position ?? entry.position;
-  const next = Buffer.alloc(Math.max(file.bytes.length, at + length));
-  file.bytes.copy(next);
-  next.set(data.subarray(offset, offset + length), at);
-  change(file, next);
+  const piece = data.subarray(offset, offset + length);
+  change(file, at === 0 && length >= file.bytes.length ? Buffer.from(piece) : patched(file.bytes, piece, at));
   if (position === null) entry.position += length;
   return length;
+}
+
+function patched(bytes: Buffer, piece: Uint8Array, at: number): Buffer {
+  const next = Buffer.alloc(Math.max(bytes.length, at + piece.length));
+  bytes.copy(next);
+  next.set(piece, at);
+  return next;
 }
 
 function change(file: VirtualFile, bytes: Buffer): void {

@@ -77,9 +77,12 @@ export class Network {
   private readonly endpoints = new Map<MemberId, Endpoint>();
   private readonly links = new Map<MemberId, Map<MemberId, Link>>();
   private readonly watcher: NetworkWatcher;
+  private readonly framed: boolean;
 
-  constructor(world: World, watcher: NetworkWatcher) {
+  /** `framed`: whether messages travel in production's encoding. */
+  constructor(world: World, watcher: NetworkWatcher, { framed }: { readonly framed: boolean }) {
     this.world = world;
+    this.framed = framed;
     this.watcher = watcher;
     this.world.after(handshakeEveryMs, () => this.shakeHands());
     this.random = world.random("network");
@@ -250,8 +253,8 @@ export class Network {
       return;
     }
     for (const message of messages) this.world.note(message.kind, message.term, Number(to & 0xffffn));
-    // As production does: what the frames do not carry does not arrive here either.
-    const arrived = decodeFrame(encodeFrame({ to, messages, pingMs: 0 }), from.id).messages;
+    // As production does: what the frames do not carry does not arrive here either. It takes a tenth of the time of a world.
+    const arrived = this.framed ? decodeFrame(encodeFrame({ to, messages, pingMs: 0 }), from.id).messages : messages;
     process.run(() => listener.messages(arrived), `peer ${from.id}`);
   }
 
