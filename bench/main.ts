@@ -1,8 +1,8 @@
 /**
  * `npm run bench`: litecd and a real etcd side by side, under the same load in the same run, alone and in a cluster of
  * three. `npm run bench -- failover` measures what failures cost instead, `npm run bench -- cluster` the cluster alone.
- * Needs h2load and LITECD_TEST_ETCD (the folder of a real etcd). LITECD_BENCH_SECONDS and LITECD_BENCH_ROUNDS make it
- * shorter or longer.
+ * Needs h2load and LITECD_TEST_ETCD (the folder of a real etcd). LITECD_BENCH_SECONDS, LITECD_BENCH_WARM_UP_SECONDS and
+ * LITECD_BENCH_ROUNDS make it shorter or longer.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { cpus, tmpdir, totalmem } from "node:os";
