@@ -67,13 +67,15 @@ export class DataReader {
   }
 }
 
-function varintBytes(value: number): number {
+/** How long a number is as protobuf writes it. */
+export function varintBytes(value: number): number {
   let count = 1;
   for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) count += 1;
   return count;
 }
 
-function writeVarint(bytes: Uint8Array, start: number, value: number): number {
+/** Writes a number as protobuf does; returns where it ends. */
+export function writeVarint(bytes: Uint8Array, start: number, value: number): number {
   let position = start;
   let rest = value;
   for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) {

@@ -3,11 +3,12 @@
 import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { SnapshotPart } from "../../../proto/gen/internal/raft.js";
+import { invariant } from "../invariant.js";
 import type { OutgoingSnapshot } from "../replica/peers.js";
 import type { Clock } from "../runtime/clock.js";
 import { type CallStatus, callCodes } from "./call-status.js";
 import { type Connection, methods } from "./connection.js";
-import { withBytes } from "./frame-data.js";
+import { varintBytes, writeVarint } from "./frame-data.js";
 import { prefixBytes, prefixed, writePrefix } from "./grpc-message.js";
 import { OutgoingCall } from "./outgoing-call.js";
 
@@ -28,11 +29,21 @@ export interface SnapshotRoute {
 }
 
 const chunkBytes = 256 * 1024;
-/** Of `SnapshotPart.data`. */
-const dataField = 2;
-const nothing = new Uint8Array(0);
-/** Handed to the connection and not yet taken by the system. */
-const inflightBytesMax = 4 * chunkBytes;
+/**
+ * Buffers for chunks: one is read while the others leave. They are used again and again, because a gigabyte of short-lived
+ * memory keeps the collector at work for seconds, in the thread that serves clients.
+ */
+const chunkCount = 4;
+/** In front of a chunk: the prefix of the message, then tag and length of `SnapshotPart.data`, field 2 of bytes. */
+const dataTag = (2 << 3) | 2;
+const headBytesMax = prefixBytes + 1 + varintBytes(chunkBytes);
+/**
+ * No faster than this, however fast the peer takes it: the member that is behind can wait a little longer, and whom the
+ * leader serves meanwhile cannot. On few processors a transfer without a bound doubles their latency.
+ */
+const paceBytesPerSecond = 80 * 1024 * 1024;
+/** What was not used of that may be made up for so long. */
+const creditMs = 10;
 const replyBytesMax = 1024;
 
 /**
@@ -51,9 +62,14 @@ export async function sendSnapshotFile(snapshot: OutgoingSnapshot, route: Snapsh
 }
 
 async function sendOver(call: SnapshotCall, file: FileHandle, snapshot: OutgoingSnapshot): Promise<void> {
+  const { from, senderTerm, index, term, sizeBytes } = snapshot;
+  const numbers = { senderTerm: BigInt(senderTerm), index: BigInt(index), term: BigInt(term) };
   try {
     await call.opened;
-    await sendParts(file, snapshot, call);
+    await call.write(encode({ $case: "start", value: { from, ...numbers, sizeBytes: BigInt(sizeBytes) } }));
+    const chunks = new FileChunks(file, sizeBytes);
+    await sendData(call, chunks);
+    await call.write(encode({ $case: "end", value: { sizeBytes: BigInt(sizeBytes), sha256: chunks.digest() } }));
     await call.finish();
   } catch (error) {
     // What the peer says about it is more than that the stream broke.
@@ -61,24 +77,54 @@ async function sendOver(call: SnapshotCall, file: FileHandle, snapshot: Outgoing
   }
 }
 
-async function sendParts(file: FileHandle, snapshot: OutgoingSnapshot, call: SnapshotCall): Promise<void> {
-  const { from, senderTerm, index, term, sizeBytes } = snapshot;
-  const numbers = { senderTerm: BigInt(senderTerm), index: BigInt(index), term: BigInt(term) };
-  await call.write(encode({ $case: "start", value: { from, ...numbers, sizeBytes: BigInt(sizeBytes) } }));
-  const hash = createHash("sha256");
-  const chunk = new Uint8Array(Math.min(chunkBytes, sizeBytes));
-  let position = 0;
-  while (position < sizeBytes) {
-    const wanted = Math.min(chunk.length, sizeBytes - position);
-    const { bytesRead } = await file.read(chunk, 0, wanted, position);
-    if (bytesRead === 0) throw new SnapshotSendError(`the file ends at ${position} of ${sizeBytes} bytes`);
-    const data = chunk.subarray(0, bytesRead);
-    hash.update(data);
-    // This copies, so the chunk can be filled again.
-    await call.write(writePrefix(withBytes(nothing, { number: dataField, elements: [data] }, prefixBytes)));
-    position += bytesRead;
+async function sendData(call: SnapshotCall, chunks: FileChunks): Promise<void> {
+  const slots = Array.from({ length: chunkCount }, () => ({
+    buffer: Buffer.allocUnsafe(headBytesMax + chunkBytes),
+    taken: Promise.resolve(),
+  }));
+  for (let number = 0; ; number += 1) {
+    const slot = slots[number % chunkCount];
+    invariant(slot !== undefined, "a chunk has no buffer", { number });
+    await slot.taken;
+    call.check();
+    const message = await chunks.next(slot.buffer);
+    if (message === undefined) return;
+    slot.taken = call.write(message);
+    await call.keepPace(message.length);
   }
-  await call.write(encode({ $case: "end", value: { sizeBytes: BigInt(position), sha256: hash.digest() } }));
+}
+
+/** A file as messages, and the SHA-256 of its bytes. */
+class FileChunks {
+  private readonly file: FileHandle;
+  private readonly sizeBytes: number;
+  private readonly hash = createHash("sha256");
+  private position = 0;
+
+  constructor(file: FileHandle, sizeBytes: number) {
+    this.file = file;
+    this.sizeBytes = sizeBytes;
+  }
+
+  digest(): Buffer {
+    return this.hash.digest();
+  }
+
+  /** The next message with its prefix, a view of `buffer`; undefined at the end. */
+  async next(buffer: Buffer): Promise<Buffer | undefined> {
+    const { file, sizeBytes, position } = this;
+    if (position === sizeBytes) return undefined;
+    const wanted = Math.min(chunkBytes, sizeBytes - position);
+    const { bytesRead } = await file.read(buffer, headBytesMax, wanted, position);
+    if (bytesRead === 0) throw new SnapshotSendError(`the file ends at ${position} of ${sizeBytes} bytes`);
+    this.position += bytesRead;
+    const end = headBytesMax + bytesRead;
+    this.hash.update(buffer.subarray(headBytesMax, end));
+    const message = buffer.subarray(headBytesMax - varintBytes(bytesRead) - 1 - prefixBytes, end);
+    message[prefixBytes] = dataTag;
+    writeVarint(message, prefixBytes + 1, bytesRead);
+    return writePrefix(message);
+  }
 }
 
 /** A part with the prefix of a message. */
@@ -92,14 +138,18 @@ class SnapshotCall {
   private readonly call: OutgoingCall;
   private readonly onSent: (bytes: number) => void;
   private readonly answered: Promise<void>;
+  private readonly clock: Clock;
   private failure: SnapshotSendError | undefined;
-  private inflightBytes = 0;
-  /** Goes on with writing, or ends the wait with the call. */
-  private proceed: () => void = () => undefined;
+  private isOver = false;
+  /** What ends each wait for bytes to be taken. */
+  private readonly waiting = new Set<() => void>();
+  /** When all that was sent so far is through at the highest speed. */
+  private throughMs = -Infinity;
 
   constructor(route: SnapshotRoute) {
-    const { connection, headers } = route;
-    this.onSent = route.onSent;
+    const { connection, headers, clock, onSent } = route;
+    this.clock = clock;
+    this.onSent = onSent;
     this.call = new OutgoingCall({
       connection,
       path: methods.snapshot.path,
@@ -111,20 +161,34 @@ class SnapshotCall {
     this.opened = this.untilOpen(route);
   }
 
-  async write(part: Buffer): Promise<void> {
-    this.check();
-    this.inflightBytes += part.length;
-    this.call.write(part, () => {
-      this.inflightBytes -= part.length;
-      this.proceed();
+  /**
+   * Resolves when the system has taken the message, which is as fast as the peer takes them: its memory is free again. Or when
+   * the call is over, which {@link check} tells.
+   */
+  write(message: Buffer): Promise<void> {
+    if (this.isOver) return Promise.resolve();
+    this.onSent(message.length);
+    return new Promise((resolve) => {
+      const taken = (): void => {
+        this.waiting.delete(taken);
+        resolve();
+      };
+      this.waiting.add(taken);
+      this.call.write(message, taken);
     });
-    this.onSent(part.length);
-    while (this.inflightBytes >= inflightBytesMax) {
-      await new Promise<void>((resolve) => {
-        this.proceed = resolve;
-      });
-      this.check();
-    }
+  }
+
+  /** Waits until more may be sent than these bytes. */
+  async keepPace(sentBytes: number): Promise<void> {
+    const nowMs = this.clock.monotonicMs();
+    this.throughMs = Math.max(this.throughMs, nowMs - creditMs) + (sentBytes / paceBytesPerSecond) * 1000;
+    const waitMs = this.throughMs - nowMs;
+    if (waitMs > 0) await new Promise<void>((resolve) => void this.clock.after(waitMs, resolve));
+  }
+
+  /** Throws {@link SnapshotSendError} if the call has failed. */
+  check(): void {
+    if (this.failure !== undefined) throw this.failure;
   }
 
   /** Nothing more to come; resolves with the peer's word that all is well. */
@@ -149,7 +213,8 @@ class SnapshotCall {
     const status: CallStatus = await this.call.ended;
     signal.removeEventListener("abort", cancel);
     if (status.code !== callCodes.ok) this.failure ??= new SnapshotSendError(status.details);
-    this.proceed();
+    this.isOver = true;
+    for (const end of this.waiting) end();
   }
 
   private async untilOpen({ clock, openTimeoutMs }: SnapshotRoute): Promise<void> {
@@ -157,9 +222,5 @@ class SnapshotCall {
     await Promise.race([this.call.opened, this.answered]);
     stop();
     this.check();
-  }
-
-  private check(): void {
-    if (this.failure !== undefined) throw this.failure;
   }
 }

@@ -31,6 +31,9 @@ const checkpointFramesMin = 1000;
 /** A commit that finds this many pages waiting checkpoints by itself, so that the log can not grow for ever. */
 const checkpointFencePages = 16_000;
 
+/** Checkpoints, copies and hashes meet each page once. */
+const besideCacheKib = 8 * 1024;
+
 /** The tables of the file that is open now; do not keep it across a switch of files. */
 export interface StateTables {
   readonly revisions: RevisionTable;
@@ -172,7 +175,7 @@ function openDatabase(path: string, { mode, unsafeNoFsync, onFailure }: StateSto
     lockingMode: "normal",
     walAutocheckpointPages: checkpointFencePages,
     journalSizeLimitBytes: 256 * 1024 * 1024,
-    cacheSizeKib: 128 * 1024,
+    cacheSizeKib: mode === "beside" ? besideCacheKib : 128 * 1024,
     busyTimeoutMs: 5000,
     schemaVersion: stateSchemaVersion,
     schema: stateSchema,

@@ -1,8 +1,9 @@
 /** Snapshot files of a directory: whole and durable, or gone. */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { snapshotFilesIn } from "../../../src/server/replica/files.js";
 import { silentLogger } from "../../../src/server/runtime/logger.js";
 
@@ -21,6 +22,24 @@ describe("snapshot files", () => {
     await file.write(new Uint8Array([3]));
     await file.finish();
     expect([...readFileSync(join(dir, "state-2.db"))]).toEqual([1, 2, 3]);
+  });
+
+  it("are brought to the disk in steps of 4 MiB", async () => {
+    const handle = await open(dir, "r");
+    const synced = vi.spyOn(Object.getPrototypeOf(handle) as Pick<FileHandle, "datasync">, "datasync");
+    await handle.close();
+    const file = await snapshotFilesIn(dir, silentLogger).create("state-2.db");
+    const counts: number[] = [];
+    for (let part = 0; part < 12; part += 1) {
+      await file.write(new Uint8Array(1024 * 1024).fill(part));
+      counts.push(synced.mock.calls.length);
+    }
+    await file.finish();
+    synced.mockRestore();
+    expect(counts).toEqual([0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3]);
+    const content = readFileSync(join(dir, "state-2.db"));
+    expect(content).toHaveLength(12 * 1024 * 1024);
+    expect([0, 5, 11].map((part) => content[part * 1024 * 1024])).toEqual([0, 5, 11]);
   });
 
   it("replace an old file of the same name with all that lay beside it", async () => {

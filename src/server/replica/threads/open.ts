@@ -56,9 +56,10 @@ function openState(
   const { observer } = options;
   const stateOptions = options.state(initial);
   const { dir, file } = stateOptions;
+  const onFailure = (failure: unknown): void => fate.fail(failure);
   const caller = { origin: initial.identity.memberId, boot: initial.bootCount };
   state.ask("open", { options: stateOptions, caller }, () => {
-    const reader = openStateReader({ dir, file, onFailure: (failure) => fate.fail(failure) });
-    done(new ThreadedState({ state, helper, reader, dir, file, observer }));
+    const reader = openStateReader({ dir, file, onFailure });
+    done(new ThreadedState({ state, helper, reader, dir, file, observer, onFailure }));
   });
 }

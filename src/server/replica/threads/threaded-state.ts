@@ -8,12 +8,14 @@ import type { Entry } from "../../raft/types.js";
 import type { StateReaderHandle } from "../../state/open-reader.js";
 import { unpackApplied } from "../../state/packed.js";
 import type { Applied, StateReader } from "../../state/types.js";
-import { ExportFailed } from "../../storage/failure.js";
+import { asFailure, ExportFailed, StorageFailure } from "../../storage/failure.js";
+import { removeDatabase } from "../../storage/files.js";
 import type { HashOutcome, StateFacts, StateRunner, WorkObserver } from "../workers.js";
 import type { ExportOutcome, HelperWork } from "./helper-thread.js";
 import type { ThreadLink } from "./link.js";
 import { packEntries } from "./packing.js";
 import type { StateWork } from "./state-thread.js";
+import { WriteBack } from "./write-back.js";
 
 export interface ThreadedStateOptions {
   readonly state: ThreadLink<StateWork>;
@@ -24,6 +26,8 @@ export interface ThreadedStateOptions {
   /** The state file that both threads and the reader have open. */
   readonly file: string;
   readonly observer: WorkObserver | undefined;
+  /** Told about what fails in this thread. The process must end then. */
+  readonly onFailure: (failure: unknown) => void;
 }
 
 /** What is applied before the helper looks whether a checkpoint is worth it. A small put changes several pages of 4 KiB. */
@@ -40,6 +44,9 @@ export class ThreadedState implements StateRunner {
   /** The state thread is going over to another file and deletes this one. */
   private switching = false;
   private readonly postponed: (() => void)[] = [];
+  /** Copies that the helper has not answered yet, and those of which nobody has been told. */
+  private readonly writeBacks = new Set<WriteBack>();
+  private readonly reports = new Set<Promise<void>>();
   /** Since the helper last looked. */
   private appliedEntries = 0;
   private appliedBytes = 0;
@@ -93,9 +100,15 @@ export class ThreadedState implements StateRunner {
   }
 
   exportTo(path: string, done: (result: StateFacts | ExportFailed) => void): void {
-    const answered = (outcome: ExportOutcome): void =>
-      done(outcome.kind === "exported" ? outcome.facts : new ExportFailed(outcome.message));
-    this.whenInPlace(() => this.options.helper.ask("exportTo", path, answered));
+    this.whenInPlace(() => {
+      const writeBack = new WriteBack(path);
+      this.writeBacks.add(writeBack);
+      this.options.helper.ask("exportTo", path, (outcome) => {
+        this.writeBacks.delete(writeBack);
+        const report = this.report({ path, writeBack, outcome }, done).finally(() => this.reports.delete(report));
+        this.reports.add(report);
+      });
+    });
   }
 
   hashKv(revision: number, done: (outcome: HashOutcome) => void): void {
@@ -127,9 +140,25 @@ export class ThreadedState implements StateRunner {
 
   /** The connection that writes is closed last: only then is the write-ahead log moved into the file as a whole. */
   close(done: () => void): void {
-    const { helper, state, reader } = this.options;
+    const { helper } = this.options;
     this.closing = true;
-    helper.close(() => state.close(done, () => reader.close()));
+    // An answer would stop them too, but after a failure it never comes.
+    for (const writeBack of this.writeBacks) void writeBack.stop().catch(this.options.onFailure);
+    helper.close(() => void this.closeState(done));
+  }
+
+  private async closeState(done: () => void): Promise<void> {
+    await Promise.all(this.reports);
+    this.options.state.close(done, () => this.options.reader.close());
+  }
+
+  /** Says what became of a copy, once it is on the disk and closed. */
+  private async report(copy: WrittenCopy, done: (result: StateFacts | ExportFailed) => void): Promise<void> {
+    try {
+      done(await resultOf(copy));
+    } catch (error) {
+      this.options.onFailure(error);
+    }
   }
 
   /** Work for the helper, which cannot open a file that may be gone already: it waits until the next one is in place. */
@@ -148,4 +177,24 @@ export class ThreadedState implements StateRunner {
     this.helperFile = this.file;
     this.options.helper.ask("open", { dir: this.options.dir, file: this.file }, () => undefined);
   }
+}
+
+/** A copy that the helper has answered. */
+interface WrittenCopy {
+  readonly path: string;
+  readonly writeBack: WriteBack;
+  readonly outcome: ExportOutcome;
+}
+
+/** Throws StorageFailure if nobody can tell what is on the disk. */
+async function resultOf({ path, writeBack, outcome }: WrittenCopy): Promise<StateFacts | ExportFailed> {
+  try {
+    await writeBack.stop();
+  } catch (error) {
+    const failure = asFailure(error, path);
+    if (!(failure instanceof StorageFailure) || failure.reason !== "full") throw failure;
+    removeDatabase(path);
+    return new ExportFailed(`no space for ${path}`, { cause: error });
+  }
+  return outcome.kind === "exported" ? outcome.facts : new ExportFailed(outcome.message);
 }
