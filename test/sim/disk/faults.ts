@@ -46,7 +46,7 @@ function loseBytes(file: VirtualFile, random: RandomStream): number {
   if (fate !== 2 || length <= sectorBytes) return 0;
   const mixed = Buffer.alloc(length);
   for (let at = 0; at < length; at += sectorBytes)
-    (random.chance(0.5) ? former : file.bytes).copy(mixed, at, at, at + sectorBytes);
+    (random.chance(0.5) ? former : file.bytes).subarray(at, at + sectorBytes).copy(mixed, at);
   file.bytes = mixed;
   return 1;
 }
