@@ -5,11 +5,13 @@
 
 import { StorageFailure } from "../../src/server/storage/failure.js";
 import { LeaseValidator } from "../check/lease-validators.js";
+import { LockValidator } from "../check/lock-validator.js";
 import { HistoryChecks } from "./checks/history-checks.js";
 import { name, RaftChecks } from "./checks/raft-checks.js";
 import { call } from "./clients/call.js";
 import { type ClientCounts, type ClientWorld, KvClient } from "./clients/kv-client.js";
 import { LeaseClient } from "./clients/lease-client.js";
+import { LockClient, lockPrefix } from "./clients/lock-client.js";
 import { anchorKey, putRequest } from "./clients/requests.js";
 import { WatchClient } from "./clients/watch-client.js";
 import { SimCluster } from "./cluster/cluster.js";
@@ -96,6 +98,7 @@ class Run {
   private readonly shared: ClientWorld;
   private readonly kvClients: KvClient[] = [];
   private readonly watchers: WatchClient[] = [];
+  private readonly locks: LockValidator;
   private stopping = false;
   private nemesisMs = 0;
 
@@ -109,6 +112,7 @@ class Run {
     const voters = SimCluster.founderIds(this.tuning.memberCount);
     this.raft = new RaftChecks({ voters, learners: [] }, foundedIndex, (what) => this.world.tally(what));
     this.history = new HistoryChecks(foundedIndex, this.leases, () => this.world.nowMs);
+    this.locks = new LockValidator(this.history.model, lockPrefix);
     disk.medium = options.medium;
     disk.random = this.world.random("disk");
     disk.copyChance = this.faults.some((kind) => powerKinds.includes(kind)) ? 0.05 : 0;
@@ -196,6 +200,8 @@ class Run {
     for (let at = 0; at < Math.min(tuning.leaseClientCount, most); at += 1) {
       this.background(new LeaseClient(this.shared, this.leases, at).run());
     }
+    for (let at = 0; at < Math.min(tuning.lockClientCount, most); at += 1)
+      this.background(new LockClient(this.shared, { leases: this.leases, locks: this.locks }, at).run());
   }
 
   /** What members keep in memory has bounds, whatever happens. */
@@ -212,7 +218,7 @@ class Run {
         if (logBytes > logBytesMax)
           throw new Violation("bounds", `${name(id)} keeps ${logBytes} bytes of log, more than ${logBytesMax}`);
         const { streams } = parts.hub.stats();
-        if (streams > 2 * this.watchers.length)
+        if (streams > 2 * (this.watchers.length + this.tuning.lockClientCount))
           throw new Violation("bounds", `${name(id)} keeps ${streams} watch streams`);
       }
     }

@@ -1,61 +1,19 @@
 /** A client that watches, with pauses and from old revisions, and goes on elsewhere when its watch breaks. */
 import type { Event } from "../../../proto/gen/etcd/kv.js";
 import { Event_EventType } from "../../../proto/gen/etcd/kv.js";
-import type { WatchCreateRequest, WatchRequest, WatchResponse } from "../../../proto/gen/etcd/rpc.js";
+import type { WatchCreateRequest, WatchResponse } from "../../../proto/gen/etcd/rpc.js";
 import { WatchCreateRequest_FilterType as Filter } from "../../../proto/gen/etcd/rpc.js";
 import { latin1, pairText, versionText } from "../../check/sequential-model.js";
 import { type WatchedEvent, type WatchHistory, WatchValidator, type WatchWish } from "../../check/watch-validators.js";
 import type { RandomStream } from "../world/random.js";
 import { Violation } from "../world/world.js";
-import { contextOf, type Port } from "./call.js";
 import type { ClientWorld } from "./kv-client.js";
+import { ClientWatchStream } from "./watch-stream.js";
 
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "latin1"));
 
 /** No message keeps a client busy for longer: at the end of a run everybody has to come through. */
 const slowestMs = 5000;
-
-/** Requests of one stream, as the handler reads them. */
-class Outbox implements AsyncIterable<WatchRequest> {
-  private readonly waiting: WatchRequest[] = [];
-  private wake: (() => void) | undefined;
-
-  push(request: WatchRequest): void {
-    this.waiting.push(request);
-    this.wake?.();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<WatchRequest> {
-    for (;;) {
-      const next = this.waiting.shift();
-      if (next !== undefined) yield next;
-      else {
-        await new Promise<void>((resolve) => {
-          this.wake = resolve;
-        });
-      }
-    }
-  }
-}
-
-/** The connection of one stream; it breaks with the member's process. */
-class Line {
-  readonly broken: Promise<undefined>;
-  cut!: () => void;
-
-  constructor() {
-    this.broken = new Promise((resolve) => {
-      this.cut = () => resolve(undefined);
-    });
-  }
-}
-
-interface OpenStream {
-  readonly port: Port;
-  readonly requests: Outbox;
-  readonly responses: AsyncIterator<WatchResponse>;
-  readonly controller: AbortController;
-}
 
 export class WatchClient {
   private readonly shared: ClientWorld;
@@ -65,7 +23,7 @@ export class WatchClient {
   /** How long it takes over a message; some clients are slow. */
   private readonly slowMs: number;
   private validator: WatchValidator | undefined;
-  private stream: OpenStream | undefined;
+  private stream: ClientWatchStream | undefined;
   private wish: WatchWish | undefined;
 
   constructor(shared: ClientWorld, name: string) {
@@ -110,7 +68,7 @@ export class WatchClient {
 
   /** Lets go of its stream. */
   leave(): void {
-    if (this.stream !== undefined) this.end(this.stream);
+    this.stream?.end();
   }
 
   /** Goes on from where the last watch ended, mostly. */
@@ -143,31 +101,21 @@ export class WatchClient {
   private async watch(wish: WatchWish): Promise<void> {
     const port = this.random.pick(this.shared.ports())();
     if (port === undefined) return;
-    const stream = this.open(port);
+    const stream = new ClientWatchStream(port);
     this.validator = undefined;
     this.stream = stream;
-    const line = new Line();
-    port.connections.add(line.cut);
-    stream.requests.push({ requestUnion: { $case: "createRequest", value: this.creation(wish) } });
+    stream.create(this.creation(wish));
     const endsAtMs = this.shared.world.nowMs + this.random.around(60_000);
     for (;;) {
-      const response = await Promise.race([this.next(stream), line.broken]);
+      const response = await stream.next();
       if (response === undefined || !this.take(response, wish)) break;
       if (!this.shared.stopping()) {
         if (this.slowMs > 0) await this.shared.world.sleep(Math.min(this.random.around(this.slowMs), slowestMs));
-        if (this.random.chance(0.05)) stream.requests.push({ requestUnion: { $case: "progressRequest", value: {} } });
+        if (this.random.chance(0.05)) stream.askProgress();
         if (this.shared.world.nowMs > endsAtMs) break;
       }
     }
-    port.connections.delete(line.cut);
-    this.end(stream);
-  }
-
-  private open(port: Port): OpenStream {
-    const requests = new Outbox();
-    const controller = new AbortController();
-    const responses = port.services.watch.watch(requests, contextOf(controller.signal))[Symbol.asyncIterator]();
-    return { port, requests, responses, controller };
+    stream.end();
   }
 
   private creation({ key, rangeEnd, startRevision, puts, deletes, previousKv }: WatchWish): WatchCreateRequest {
@@ -181,28 +129,6 @@ export class WatchClient {
       watchId: 0n,
       fragment: this.random.chance(0.2),
     };
-  }
-
-  /** The next message; its making is work of the member. Undefined when the stream has ended. */
-  private next(stream: OpenStream): Promise<WatchResponse | undefined> {
-    return new Promise((resolve) => {
-      // A dead member never answers; the broken connection ends the watch.
-      stream.port.process.run(() => {
-        stream.responses.next().then(
-          ({ done, value }) => resolve(done === true ? undefined : value),
-          () => resolve(undefined),
-        );
-      });
-    });
-  }
-
-  /** As the transport ends a call: the signal aborts, and the responses are not asked for any more. */
-  private end({ port, controller, responses }: OpenStream): void {
-    if (!port.process.alive) return;
-    port.process.run(() => {
-      controller.abort();
-      responses.return?.().catch(() => undefined);
-    });
   }
 
   /** Answers whether the watch goes on. */

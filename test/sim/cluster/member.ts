@@ -133,7 +133,8 @@ export class SimMember {
       const clientUrls = ["http://client.example:2379"];
       publish({ replica, clock, logger, name: name(this.id), clientUrls, signal }).catch(() => undefined);
     } catch (error) {
-      this.failed(error);
+      // What opens the state may have told of it already.
+      if (this.process === process) this.failed(error);
     }
   }
 

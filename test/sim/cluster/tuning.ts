@@ -23,6 +23,7 @@ export interface Tuning {
   readonly clientCount: number;
   readonly watcherCount: number;
   readonly leaseClientCount: number;
+  readonly lockClientCount: number;
   readonly keyCount: number;
   /** Mean time between two requests of one client. */
   readonly thinkMs: number;
@@ -64,6 +65,7 @@ export function tune(random: RandomStream, opsPerSecond: number): Tuning {
     leaseClientCount: random.between(1, 2),
     keyCount: random.between(3, 20),
     thinkMs: (clientCount / opsPerSecond) * 1000,
+    lockClientCount: random.pick([0, 2, 3]),
   };
 }
 
