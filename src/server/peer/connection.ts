@@ -1,5 +1,5 @@
 /**
- * Connections to other members: HTTP/2 with gRPC on it, straight on Node's own. A gRPC library does the same in five times the
+ * Connections to other members: HTTP/2 with gRPC on it, straight on Node's own. A gRPC library does the same in twice the
  * processor time a message, and a put in a cluster is a handful of messages (ARCHITECTURE, decision 14).
  */
 

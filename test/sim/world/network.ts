@@ -228,6 +228,7 @@ export class Network {
     const { weather } = link;
     if (link.cut) {
       if (link.holds) link.held.push(() => this.arrive(from, to, messages));
+      else this.tellUnsent(from, messages);
       return;
     }
     const passing = weather.loss > 0 ? messages.filter(() => !this.random.chance(weather.loss)) : messages;
@@ -283,6 +284,12 @@ export class Network {
       listener.unreachable(id);
       if (this.endpoint(id).process === undefined) listener.refused(id);
     });
+  }
+
+  /** As production does when it has no stream: proposals that never left are given back. */
+  private tellUnsent({ listener, process }: Endpoint, messages: readonly Message[]): void {
+    const proposals = messages.filter((message) => message.kind === "proposeForward");
+    if (proposals.length > 0) process?.after(0, () => listener?.unsent(proposals));
   }
 
   private ask({ from, process, to }: Hop, question: Question, timeoutMs: number): Promise<Answer> {
