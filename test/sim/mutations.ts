@@ -4,6 +4,7 @@
  */
 
 import type { FaultKind } from "./cluster/nemesis.js";
+import { diskMutations } from "./disk-mutations.js";
 
 export interface Patch {
   /** Path from the package's root. */
@@ -375,4 +376,5 @@ export const mutations: readonly Mutation[] = [
       },
     ],
   },
+  ...diskMutations,
 ];

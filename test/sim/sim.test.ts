@@ -67,6 +67,13 @@ describe("the simulator", () => {
       "remove",
       "promote",
       "addLearner",
+      "empty disk refused",
+      "cut writes",
+      "cut starts",
+      "lost names",
+      "locked",
+      "lock lost while waiting",
+      "guarded writes",
     ];
     for (const what of rare) expect(tally(what), what).toBeGreaterThan(0);
     expect(outcomes.reduce((sum, { counts }) => sum + counts.acknowledged, 0)).toBeGreaterThan(100 * seedCount);
