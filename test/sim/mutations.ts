@@ -368,6 +368,7 @@ export const mutations: readonly Mutation[] = [
     seeds: 15,
     minutes: 3,
     bug: "a revision with a wrong checksum is served",
+    only: ["stateRot", "pause", "crash"],
     patches: [
       {
         file: "src/server/storage/revisions.ts",
