@@ -25,12 +25,6 @@ export function parsePeerUrl(url: string): PeerEndpoint {
   throw new PeerUrlError(`${url} is no peer URL: its scheme is none of http, https, unix, unixs`);
 }
 
-/** How gRPC names the place. */
-export function targetOf({ place }: PeerEndpoint): string {
-  if ("path" in place) return `unix:${place.path}`;
-  return place.host.includes(":") ? `[${place.host}]:${place.port}` : `${place.host}:${place.port}`;
-}
-
 function hostAndPort(url: string, rest: string): { host: string; port: number } {
   const [, ipv6, name, port] = /^(?:\[([^\]]+)\]|([^:/]+)):(\d{1,5})\/?$/.exec(rest) ?? [];
   const host = ipv6 ?? name;
