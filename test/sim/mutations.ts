@@ -45,7 +45,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "applied-index-apart",
-    finds: ["state machine"],
+    finds: ["state machine", "failure"],
     seeds: 5,
     minutes: 2,
     bug: "the applied index is not stored with what it describes (etcd 13766)",
@@ -94,11 +94,12 @@ export const mutations: readonly Mutation[] = [
     seeds: 10,
     minutes: 3,
     bug: "a new leader answers reads before it has committed in its term (etcd 14258)",
+    only: ["delay", "crashAll", "bridge", "reorder"],
     patches: [{ file: "src/server/raft/reads.ts", find: "|| !state.committedInTerm) return;", replace: ") return;" }],
   },
   {
     name: "stale-leader-revokes",
-    finds: ["lease early"],
+    finds: ["lease early", "state machine"],
     seeds: 10,
     minutes: 3,
     bug: "a leader that was stalled revokes leases that its successor has renewed (etcd 15247)",
@@ -364,7 +365,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "rot-unnoticed",
-    finds: ["read", "state hash", "state machine", "write answer", "watch reliable"],
+    finds: ["read", "state hash", "state machine", "write answer", "watch reliable", "crash"],
     seeds: 15,
     minutes: 3,
     bug: "a revision with a wrong checksum is served",
