@@ -106,9 +106,8 @@ export class RaftChecks {
     );
   }
 
-  /** The disk of the member is gone for good. */
+  /** The disk of the member is gone for good. What it held counts on: its acknowledgements may be on their way. */
   wiped(id: MemberId): void {
-    this.durable.delete(id);
     this.seen.delete(id);
   }
 
