@@ -221,6 +221,8 @@ export class Nemesis {
     const { network } = this.cluster.shared;
     const pairs = this.random.shuffled(this.pairs()).slice(0, this.random.between(1, 6));
     for (const [from, to] of pairs) {
+      // Whatever was cut before is mended by the healing.
+      if (this.stopped) return;
       network.cut(from.id, to.id);
       await this.world.sleep(this.random.around(800));
     }
@@ -329,7 +331,7 @@ export class Nemesis {
       member.kill("power");
       await this.world.sleep(this.random.around(500));
     }
-    member.cutSoon();
+    if (!this.stopped) member.cutSoon();
     this.restart(member);
     await this.world.sleep(this.random.around(3000));
     member.disk.fails = undefined;
