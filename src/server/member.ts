@@ -168,19 +168,23 @@ function durableOptions(
 
 function listenForPeers(
   { config, logger, metrics }: MemberOptions,
-  { initial }: Durable,
+  { initial, state }: Durable,
   gate: Gate,
 ): Promise<PeerRoom> {
+  const { memberId } = initial.identity;
+  // A member that joins does not find itself in its state before its first snapshot.
+  const ownRecord = () => state.reader.members().find(({ id }) => id === memberId);
   return startPeers({
     ...initial.identity,
     listenUrls: config.listenPeerUrls,
+    ownUrls: () => ownRecord()?.peerUrls ?? config.initialAdvertisePeerUrls,
     clock: systemClock,
     random: systemRandom,
     logger,
     electionMs: config.electionTimeoutMs,
     isRemoved: (id) => gate.isRemoved(id),
     frameBytesMax: Math.max(frameBytesMin, config.maxRequestBytes + frameBytesBeside),
-    observer: observePeers(metrics, initial.identity.memberId),
+    observer: observePeers(metrics, memberId),
   });
 }
 

@@ -18,6 +18,16 @@ export interface Hello {
   readonly to: MemberId | undefined;
   readonly protocol: number | undefined;
   readonly serverVersion: string;
+  /** Where the caller itself can be called; none if it does not say. */
+  readonly peerUrls: readonly string[];
+}
+
+/** What a member says of itself when it calls another. */
+export interface Greeting {
+  readonly clusterId: bigint;
+  readonly from: MemberId;
+  readonly to: MemberId;
+  readonly peerUrls: readonly string[];
 }
 
 /** Why a member does not listen to another. */
@@ -42,22 +52,24 @@ const keys = {
   to: "litecd-to",
   protocol: "litecd-protocol",
   version: "litecd-version",
+  urls: "litecd-peer-urls",
   refusal: "litecd-refusal",
 } as const;
 
 const refusalKinds: readonly RefusalKind[] = ["protocol", "cluster", "removed", "target", "frame"];
 
-/** The greeting of one member to another; without ids, of a stranger. */
-export function helloHeaders(ids?: { clusterId: bigint; from: MemberId; to: MemberId }): Record<string, string> {
+/** The greeting of one member to another; without one, that of a stranger. */
+export function helloHeaders(greeting?: Greeting): Record<string, string> {
   return {
     [keys.protocol]: String(protocolVersion),
     [keys.version]: litecdVersion,
-    ...(ids === undefined
+    ...(greeting === undefined
       ? {}
       : {
-          [keys.cluster]: ids.clusterId.toString(16),
-          [keys.from]: ids.from.toString(16),
-          [keys.to]: ids.to.toString(16),
+          [keys.cluster]: greeting.clusterId.toString(16),
+          [keys.from]: greeting.from.toString(16),
+          [keys.to]: greeting.to.toString(16),
+          [keys.urls]: greeting.peerUrls.map(encodeURIComponent).join(","),
         }),
   };
 }
@@ -70,6 +82,7 @@ export function readHello(headers: IncomingHttpHeaders): Hello {
     to: id(headers, keys.to),
     protocol: Number.isSafeInteger(protocol) ? protocol : undefined,
     serverVersion: headerText(headers, keys.version) ?? "unknown",
+    peerUrls: urls(headers),
   };
 }
 
@@ -107,6 +120,16 @@ export function refusalStatus(refusal: Refusal): CallStatus {
 export function refusalIn({ headers, details }: CallStatus): Refusal | undefined {
   const kind = refusalKinds.find((each) => each === headers[keys.refusal]);
   return kind === undefined ? undefined : { kind, reason: details };
+}
+
+/** Escaped, because a URL may have letters that a header may not. What cannot be read says nothing. */
+function urls(headers: IncomingHttpHeaders): readonly string[] {
+  const texts = (headerText(headers, keys.urls) ?? "").split(",").filter((text) => text !== "");
+  try {
+    return texts.map(decodeURIComponent);
+  } catch {
+    return [];
+  }
 }
 
 function id(headers: IncomingHttpHeaders, key: string): bigint | undefined {

@@ -29,8 +29,10 @@ export interface HostOptions {
   readonly listener: () => PeerListener | undefined;
   /** Whether the caller is a member, as far as is known here. */
   readonly isMember: (id: MemberId) => boolean;
-  /** A member has opened a stream. */
-  readonly onStream: (from: MemberId) => void;
+  /** A member has opened a stream, and says where it can be called itself. */
+  readonly onStream: (from: MemberId, peerUrls: readonly string[]) => void;
+  /** The last stream of a member has ended. */
+  readonly onNoStream: (from: MemberId) => void;
   readonly onFrame: (from: MemberId, nowMs: number) => void;
 }
 
@@ -96,12 +98,12 @@ export class PeerHost {
     if (from === undefined) return;
     this.streams.set(call, from);
     call.respond(helloHeaders());
-    this.options.onStream(from);
+    this.options.onStream(from, readHello(call.headers).peerUrls);
     call.receive({
       onMessage: (bytes) => this.frame(call, from, bytes),
       onFailure: (error) => this.broken(call, error),
       onEnd: () => {
-        this.streams.delete(call);
+        this.ended(call);
         call.finish(okStatus);
       },
     });
@@ -123,9 +125,15 @@ export class PeerHost {
     if (error instanceof FrameError) {
       this.refuse(call, { kind: "frame", reason: `a frame is wrong: ${error.message}` });
     } else if (error instanceof MessageError) {
-      this.streams.delete(call);
+      this.ended(call);
       call.finish(failedStatus(error.code, error.message));
     } else throw error;
+  }
+
+  private ended(call: IncomingCall): void {
+    const from = this.streams.get(call);
+    this.streams.delete(call);
+    if (from !== undefined && ![...this.streams.values()].includes(from)) this.options.onNoStream(from);
   }
 
   private async snapshot(call: IncomingCall): Promise<void> {
@@ -189,7 +197,7 @@ export class PeerHost {
   }
 
   private refuse(call: IncomingCall, refusal: Refusal): void {
-    this.streams.delete(call);
+    this.ended(call);
     this.complain(readHello(call.headers), refusal);
     call.finish(refusalStatus(refusal));
   }

@@ -19,6 +19,8 @@ import type { PeerObserver } from "./types.js";
 /** What all links of a member share. */
 export interface LinkSurroundings {
   readonly gate: Gate;
+  /** Where this member can be called. */
+  readonly ownUrls: () => readonly string[];
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -99,8 +101,13 @@ export class Link {
     this.bulk.nudge();
   }
 
+  /** Both lanes stand. */
+  get isUp(): boolean {
+    return this.standing.size === 2;
+  }
+
   connectedSinceMs(nowMs: number): number | undefined {
-    if (this.standing.size < 2) return undefined;
+    if (!this.isUp) return undefined;
     const receiptsMs = this.heard.receipts.sinceMs(nowMs);
     const framesMs = this.heard.frames.sinceMs(nowMs);
     if (receiptsMs === undefined || framesMs === undefined) return undefined;
@@ -165,8 +172,8 @@ export class Link {
   }
 
   private headers() {
-    const { clusterId, memberId } = this.around.gate;
-    return helloHeaders({ clusterId, from: memberId, to: this.id });
+    const { gate, ownUrls } = this.around;
+    return helloHeaders({ clusterId: gate.clusterId, from: gate.memberId, to: this.id, peerUrls: ownUrls() });
   }
 
   private openLane(name: LaneName): Lane {

@@ -4,6 +4,7 @@ import type { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import { invariant } from "../invariant.js";
 import type { MemberId, Message } from "../raft/types.js";
 import type { OutgoingSnapshot, PeerAddress, PeerListener } from "../replica/peers.js";
+import { AddressBook } from "./address-book.js";
 import { peerUnreachable } from "./ask.js";
 import { secureContextOf } from "./connection.js";
 import { PeerHost } from "./host.js";
@@ -27,6 +28,7 @@ class Room implements PeerRoom {
   private readonly options: PeerOptions;
   private readonly around: LinkSurroundings;
   private readonly host: PeerHost;
+  private readonly book = new AddressBook();
   private readonly links = new Map<MemberId, Link>();
   private readonly closing = new Set<Promise<void>>();
   private readonly pingMs: number;
@@ -37,7 +39,7 @@ class Room implements PeerRoom {
   private isClosed = false;
 
   constructor(options: PeerOptions) {
-    const { clusterId, memberId, isRemoved, clock, random, electionMs, observer } = options;
+    const { clusterId, memberId, isRemoved, ownUrls, clock, random, electionMs, observer } = options;
     this.options = options;
     this.listener = options.listener;
     this.pingMs = electionMs / pingsPerElection;
@@ -47,7 +49,7 @@ class Room implements PeerRoom {
     const listener = (): PeerListener | undefined => (this.isClosed ? undefined : this.listener);
     const secureContext = options.tls === undefined ? undefined : secureContextOf(options.tls.client);
     const unsent = (messages: readonly Message[]): void => this.reportUnsent(messages);
-    this.around = { gate, clock, random, logger, electionMs, secureContext, observer, listener, unsent };
+    this.around = { gate, ownUrls, clock, random, logger, electionMs, secureContext, observer, listener, unsent };
     this.host = new PeerHost({
       gate,
       clock,
@@ -55,8 +57,11 @@ class Room implements PeerRoom {
       observer,
       listener,
       frameBytesMax: options.frameBytesMax ?? frameBytesMaxDefault,
-      isMember: (id) => this.links.has(id),
-      onStream: (from) => this.links.get(from)?.nudge(),
+      isMember: (id) => this.book.isMember(id),
+      onStream: (from, peerUrls) => this.called(from, peerUrls),
+      onNoStream: (from) => {
+        if (this.book.hungUp(from)) this.relink();
+      },
       onFrame: (from, nowMs) => this.links.get(from)?.frameCame(nowMs),
     });
   }
@@ -94,15 +99,8 @@ class Room implements PeerRoom {
 
   setMembers(others: readonly PeerAddress[]): void {
     if (this.isClosed) return;
-    const wanted = new Map(others.map((address) => [address.id, address]));
-    for (const [id, link] of this.links) {
-      if (sameUrls(wanted.get(id), link)) continue;
-      this.links.delete(id);
-      this.retire(link);
-    }
-    for (const [id, address] of wanted) {
-      if (id !== this.options.memberId && !this.links.has(id)) this.links.set(id, new Link(address, this.around));
-    }
+    this.book.setMembers(others);
+    this.relink();
     this.host.review();
   }
 
@@ -129,6 +127,26 @@ class Room implements PeerRoom {
     this.links.clear();
     this.host.close();
     await Promise.all([this.ports?.close(), ...this.closing]);
+  }
+
+  /** A link that stands is left alone, whatever the caller says. */
+  private called(from: MemberId, peerUrls: readonly string[]): void {
+    const isReached = this.links.get(from)?.isUp ?? false;
+    if (!isReached && from !== this.options.memberId && this.book.called(from, peerUrls)) this.relink();
+    this.links.get(from)?.nudge();
+  }
+
+  private relink(): void {
+    if (this.isClosed) return;
+    const wanted = new Map(this.book.addresses().map((address) => [address.id, address]));
+    for (const [id, link] of this.links) {
+      if (sameUrls(wanted.get(id), link)) continue;
+      this.links.delete(id);
+      this.retire(link);
+    }
+    for (const [id, address] of wanted) {
+      if (id !== this.options.memberId && !this.links.has(id)) this.links.set(id, new Link(address, this.around));
+    }
   }
 
   private retire(link: Link): void {

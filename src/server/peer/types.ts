@@ -42,6 +42,8 @@ export interface PeerOptions {
   readonly memberId: MemberId;
   /** `http`, `https`, `unix` and `unixs`. Port 0 lets the system choose. */
   readonly listenUrls: readonly string[];
+  /** Where the others can call this member: it tells whomever it calls, who may not have heard yet. */
+  readonly ownUrls: () => readonly string[];
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;

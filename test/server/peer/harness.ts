@@ -80,10 +80,11 @@ export interface TestRoom extends AsyncDisposable {
 export async function startRoom(id: MemberId, options: Partial<PeerOptions> = {}): Promise<TestRoom> {
   const ear = new Ear();
   const lines: string[] = [];
-  const room = await startPeers({
+  const room: PeerRoom = await startPeers({
     clusterId,
     memberId: id,
     listenUrls: ["http://127.0.0.1:0"],
+    ownUrls: () => room.urls,
     clock: systemClock,
     random: systemRandom,
     logger: logTo(lines),

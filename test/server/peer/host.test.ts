@@ -18,7 +18,7 @@ class RawStream implements Disposable {
   readonly ended: Promise<StatusObject>;
   private readonly client: Client;
 
-  constructor(to: TestRoom, metadata: Metadata = helloMetadata({ clusterId, from: 1n, to: to.id })) {
+  constructor(to: TestRoom, metadata: Metadata = helloMetadata({ clusterId, from: 1n, to: to.id, peerUrls: [] })) {
     this.client = new Client(to.url.replace("http://", ""), credentials.createInsecure());
     this.call = this.client.makeBidiStreamRequest(methods.raft.path, sameBytes, sameBytes, metadata);
     this.call.on("error", () => undefined);
@@ -114,7 +114,7 @@ describe("a caller", () => {
 });
 
 function strange(key: string, value: string): Metadata {
-  const metadata = helloMetadata({ clusterId, from: 1n, to: 2n });
+  const metadata = helloMetadata({ clusterId, from: 1n, to: 2n, peerUrls: [] });
   metadata.set(key, value);
   return metadata;
 }

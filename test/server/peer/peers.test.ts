@@ -48,6 +48,33 @@ function said(room: TestRoom, text: string): number {
 }
 
 describe("messages", () => {
+  it("are answered to a member that was not heard of, where it says it is, as long as it calls", async () => {
+    await using a = await startRoom(1n);
+    await using b = await startRoom(2n);
+    a.room.setMembers([{ id: 2n, peerUrls: [b.url] }]);
+    await expect.poll(() => b.room.connectedSinceMs(1n), patience).toBeDefined();
+    await passes(b, a);
+    a.room.setMembers([]);
+    await expect.poll(() => b.room.connectedSinceMs(1n), patience).toBeUndefined();
+  });
+
+  it("are answered to a member that has moved, where it says it is now", async () => {
+    await using a = await startRoom(1n);
+    await using b = await startRoom(2n);
+    b.room.setMembers([{ id: 1n, peerUrls: [`http://127.0.0.1:${await freePort()}`] }]);
+    a.room.setMembers([{ id: 2n, peerUrls: [b.url] }]);
+    await expect.poll(() => b.room.connectedSinceMs(1n), patience).toBeDefined();
+    await passes(b, a);
+  });
+
+  it("are not answered to one that was removed", async () => {
+    await using a = await startRoom(1n);
+    await using b = await startRoom(2n, { isRemoved: (id) => id === 1n });
+    a.room.setMembers([{ id: 2n, peerUrls: [b.url] }]);
+    await expect.poll(() => a.ear.removedCount, patience).toBeGreaterThan(0);
+    expect(said(b, "the link to a member stands")).toBe(0);
+  });
+
   it("reach the members they are for, each lane in order", async () => {
     await using a = await startRoom(1n);
     await using b = await startRoom(2n);

@@ -301,7 +301,7 @@ type Part = NonNullable<SnapshotPart["kind"]>;
 /** Sends the parts as member 1 would, whatever they are; resolves to what the receiver says. */
 function sendForged(to: TestRoom, parts: readonly (Part | Uint8Array)[]): Promise<string> {
   const client = new Client(to.url.replace("http://", ""), credentials.createInsecure());
-  const metadata = helloMetadata({ clusterId, from: 1n, to: to.id });
+  const metadata = helloMetadata({ clusterId, from: 1n, to: to.id, peerUrls: [] });
   return new Promise<string>((resolve) => {
     const call = client.makeClientStreamRequest(methods.snapshot.path, sameBytes, sameBytes, metadata, (error) => {
       client.close();

@@ -51,6 +51,8 @@ export interface Endpoint {
   listener: PeerListener | undefined;
   /** Whether this member knows that another one was removed. */
   knowsRemoved: (id: MemberId) => boolean;
+  /** Who has called this process, and said where it is. */
+  readonly callers: Set<MemberId>;
   /** The machine is there, so a connection is refused and not swallowed. */
   hostUp: boolean;
 }
@@ -91,7 +93,8 @@ export class Network {
   endpoint(id: MemberId): Endpoint {
     let endpoint = this.endpoints.get(id);
     if (endpoint === undefined) {
-      endpoint = { id, process: undefined, listener: undefined, knowsRemoved: () => false, hostUp: true };
+      const nobody = { process: undefined, listener: undefined, knowsRemoved: () => false };
+      endpoint = { id, ...nobody, callers: new Set(), hostUp: true };
       this.endpoints.set(id, endpoint);
     }
     return endpoint;
@@ -108,6 +111,8 @@ export class Network {
     const endpoint = this.endpoint(id);
     endpoint.process = undefined;
     endpoint.listener = undefined;
+    endpoint.callers.clear();
+    for (const other of this.endpoints.values()) other.callers.delete(id);
     this.touch(id);
     if (!endpoint.hostUp) return;
     for (const other of this.endpoints.values()) if (other.id !== id) this.tellRefused(other, id);
@@ -154,14 +159,11 @@ export class Network {
 
   peersOf(id: MemberId, process: SimProcess): Peers {
     const endpoint = this.endpoint(id);
-    // As the transport, which sends nothing to whom it has no address of.
     let known = new Set<MemberId>();
+    // As the transport, which sends nothing to whom it has no address of.
+    const isReachable = ({ to }: Message): boolean => known.has(to) || endpoint.callers.has(to);
     return {
-      send: (messages) =>
-        this.send(
-          endpoint,
-          messages.every(({ to }) => known.has(to)) ? messages : messages.filter(({ to }) => known.has(to)),
-        ),
+      send: (messages) => this.send(endpoint, messages.every(isReachable) ? messages : messages.filter(isReachable)),
       setMembers: (others) => {
         known = new Set(others.map((other) => other.id));
       },
@@ -256,7 +258,10 @@ export class Network {
     for (const message of messages) this.world.note(message.kind, message.term, Number(to & 0xffffn));
     // As production does: what the frames do not carry does not arrive here either. It takes a tenth of the time of a world.
     const arrived = this.framed ? decodeFrame(encodeFrame({ to, messages, pingMs: 0 }), from.id).messages : messages;
-    process.run(() => listener.messages(arrived), `peer ${from.id}`);
+    process.run(() => {
+      if (!target.callers.has(from.id) && !target.knowsRemoved(from.id)) target.callers.add(from.id);
+      listener.messages(arrived);
+    }, `peer ${from.id}`);
   }
 
   /** Links are opened again now and then: a member that was removed is told so, even if it has nothing to say. */
