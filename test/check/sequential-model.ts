@@ -48,7 +48,7 @@ function fail({ message }: { readonly message: string }): never {
 
 /** Node's own conversion, without a Buffer around the bytes first. */
 const { latin1Slice } = Buffer.prototype as unknown as {
-  latin1Slice(this: Uint8Array, from: number, to: number): string;
+  readonly latin1Slice: (this: Uint8Array, from: number, to: number) => string;
 };
 
 /** Bytes as text of one character each, which sorts as they do. */
