@@ -174,7 +174,11 @@ onOurCluster("A cluster that is reshaped", ({ program, flags }) => {
           .map((line) => line.split(", ")[1] ?? ""),
       );
     };
-    const revision = await on(newcomer, async (t) => (await t.range(everything)).header?.revision ?? 0n);
+    // The silent member may find, as it goes on, that it was told to lead, and do so.
+    const revision = await vi.waitFor(
+      () => on(newcomer, async (t) => (await t.range(everything)).header?.revision ?? 0n),
+      { timeout: 5000 },
+    );
     const settled = (): Promise<void> =>
       vi.waitFor(async () => expect((await hashes()).size).toBe(1), { timeout: 5000 });
     await settled();

@@ -19,7 +19,8 @@ import { type QueueLimits, SendQueue } from "./send-queue.js";
 export interface LaneOptions {
   readonly to: MemberId;
   /** Tried in turn. */
-  readonly endpoints: readonly PeerEndpoint[];
+  /** Where the peer is at the next attempt. */
+  readonly endpoints: () => readonly PeerEndpoint[];
   readonly headers: () => Readonly<Record<string, string>>;
   readonly secureContext: SecureContext | undefined;
   readonly limits: QueueLimits;
@@ -176,7 +177,8 @@ export class Lane {
 
   /** One attempt at each URL, in turn. */
   private async dial(failures: number): Promise<RaftStream | undefined> {
-    const { endpoints, events, clock, connectTimeoutMs } = this.options;
+    const { events, clock, connectTimeoutMs } = this.options;
+    const endpoints = this.options.endpoints();
     const openTimeoutMs = connectTimeoutMs * Math.min(1 + failures, patienceMax);
     const { signal } = this.end;
     let refusedCount = 0;

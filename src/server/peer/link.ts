@@ -45,9 +45,9 @@ const reportsPerElection = 10;
 
 export class Link {
   readonly id: MemberId;
-  readonly peerUrls: readonly string[];
+  private urls: readonly string[];
   private readonly around: LinkSurroundings;
-  private readonly endpoints: readonly PeerEndpoint[];
+  private endpoints: readonly PeerEndpoint[];
   private readonly urgent: Lane;
   private readonly bulk: Lane;
   private readonly standing = new Map<LaneName, number>();
@@ -60,12 +60,23 @@ export class Link {
 
   constructor(address: PeerAddress, around: LinkSurroundings) {
     this.id = address.id;
-    this.peerUrls = address.peerUrls;
+    this.urls = address.peerUrls;
     this.around = around;
     this.endpoints = address.peerUrls.flatMap((url) => this.endpointOf(url));
     this.heard = { receipts: new Pulse(around.electionMs), frames: new Pulse(around.electionMs) };
     this.urgent = this.openLane("urgent");
     this.bulk = this.openLane("bulk");
+  }
+
+  get peerUrls(): readonly string[] {
+    return this.urls;
+  }
+
+  /** The member has moved. What stands is kept until it breaks: it leads to the right member, which has said who it is. */
+  moveTo(peerUrls: readonly string[]): void {
+    this.urls = peerUrls;
+    this.endpoints = peerUrls.flatMap((url) => this.endpointOf(url));
+    this.nudge();
   }
 
   push(message: Message): "queued" | "dropped" {
@@ -180,7 +191,7 @@ export class Link {
     const { clock, random, secureContext, electionMs } = this.around;
     return new Lane({
       to: this.id,
-      endpoints: this.endpoints,
+      endpoints: () => this.endpoints,
       headers: () => this.headers(),
       secureContext,
       limits: name === "urgent" ? urgentLimits : bulkLimits,

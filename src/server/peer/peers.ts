@@ -140,9 +140,11 @@ class Room implements PeerRoom {
     if (this.isClosed) return;
     const wanted = new Map(this.book.addresses().map((address) => [address.id, address]));
     for (const [id, link] of this.links) {
-      if (sameUrls(wanted.get(id), link)) continue;
-      this.links.delete(id);
-      this.retire(link);
+      const address = wanted.get(id);
+      if (address === undefined) {
+        this.links.delete(id);
+        this.retire(link);
+      } else if (!sameUrls(address, link)) link.moveTo(address.peerUrls);
     }
     for (const [id, address] of wanted) {
       if (id !== this.options.memberId && !this.links.has(id)) this.links.set(id, new Link(address, this.around));
@@ -179,6 +181,6 @@ class Room implements PeerRoom {
   }
 }
 
-function sameUrls(address: PeerAddress | undefined, link: Link): boolean {
-  return address !== undefined && JSON.stringify(address.peerUrls) === JSON.stringify(link.peerUrls);
+function sameUrls(address: PeerAddress, link: Link): boolean {
+  return JSON.stringify(address.peerUrls) === JSON.stringify(link.peerUrls);
 }
