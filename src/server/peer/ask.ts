@@ -5,7 +5,6 @@ import { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import { Code, WireError } from "../../../proto/status.js";
 import { type Clock, systemClock } from "../runtime/clock.js";
 import { parsePeerUrl } from "./address.js";
-import { callCodes } from "./call-status.js";
 import { type Connection, methods, openConnection, secureContextOf } from "./connection.js";
 import { prefixed } from "./grpc-message.js";
 import { helloHeaders } from "./handshake.js";
@@ -47,7 +46,7 @@ export async function askOnce(
   const cancel = clock.after(timeoutMs, () => call.cancel("no answer in time"));
   const status = await call.ended;
   cancel();
-  if (status.code !== callCodes.ok || answer === undefined) throw peerUnreachable(status);
+  if (status.code !== Code.OK || answer === undefined) throw peerUnreachable(status);
   try {
     return Answer.decode(answer);
   } catch (error) {

@@ -1,20 +1,8 @@
 /** How a gRPC call begins and ends, as headers over HTTP/2 say it. */
 
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
-
-/** The codes that members use among themselves; gRPC has more. */
-export const callCodes = {
-  ok: 0,
-  canceled: 1,
-  unknown: 2,
-  invalidArgument: 3,
-  permissionDenied: 7,
-  resourceExhausted: 8,
-  failedPrecondition: 9,
-  unimplemented: 12,
-  internal: 13,
-  unavailable: 14,
-} as const;
+import { Code } from "../../../proto/status.js";
+import { percentDecode, percentEncode } from "../../../proto/status-text.js";
 
 /** The end of a call. */
 export interface CallStatus {
@@ -25,7 +13,7 @@ export interface CallStatus {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-export const okStatus: CallStatus = { code: callCodes.ok, details: "", headers: {} };
+export const okStatus: CallStatus = { code: Code.OK, details: "", headers: {} };
 
 export function failedStatus(code: number, details: string): CallStatus {
   return { code, details, headers: {} };
@@ -51,7 +39,7 @@ export function statusIn(headers: IncomingHttpHeaders): CallStatus | undefined {
   );
   const details = percentDecode(headerText(headers, "grpc-message") ?? "");
   return {
-    code: /^\d{1,3}$/.test(code) ? Number(code) : callCodes.unknown,
+    code: /^\d{1,3}$/.test(code) ? Number(code) : Code.UNKNOWN,
     details,
     headers: Object.fromEntries(others),
   };
@@ -61,18 +49,4 @@ export function statusIn(headers: IncomingHttpHeaders): CallStatus | undefined {
 export function headerText(headers: IncomingHttpHeaders, name: string): string | undefined {
   const value = headers[name];
   return typeof value === "string" ? value : undefined;
-}
-
-/** Bytes outside of printable ASCII, and `%`, as %XX of their UTF-8. */
-function percentEncode(text: string): string {
-  if (/^[\x20-\x24\x26-\x7e]*$/.test(text)) return text;
-  return Array.from(Buffer.from(text), (byte) => {
-    const plain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25;
-    return plain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  }).join("");
-}
-
-function percentDecode(text: string): string {
-  const bytes = text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
-  return Buffer.from(bytes, "latin1").toString("utf8");
 }

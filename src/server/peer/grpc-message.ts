@@ -1,5 +1,7 @@
 /** gRPC's framing of messages within an HTTP/2 stream: one byte of flag, four of length, the message. */
 
+import { Code } from "../../../proto/status.js";
+
 /** What stands before a message. */
 export const prefixBytes = 5;
 
@@ -14,8 +16,6 @@ export class MessageError extends Error {
   }
 }
 
-const resourceExhausted = 8;
-const internal = 13;
 const none: readonly Buffer[] = [];
 
 /** The message with its prefix, in new memory. */
@@ -63,10 +63,13 @@ export class MessageCutter {
   /** How long what begins here is, as far as can be seen. */
   private need(bytes: Buffer): number {
     if (bytes.length < prefixBytes) return prefixBytes;
-    if (bytes[0] !== 0) throw new MessageError(internal, "a message is compressed, which was not agreed on");
+    if (bytes[0] !== 0) throw new MessageError(Code.INTERNAL, "a message is compressed, which was not agreed on");
     const length = bytes.readUInt32BE(1);
     if (length > this.bytesMax) {
-      throw new MessageError(resourceExhausted, `a message has ${length} bytes, and ${this.bytesMax} are allowed`);
+      throw new MessageError(
+        Code.RESOURCE_EXHAUSTED,
+        `a message has ${length} bytes, and ${this.bytesMax} are allowed`,
+      );
     }
     return prefixBytes + length;
   }

@@ -1,9 +1,10 @@
 /** Who speaks to whom, as headers at the beginning of each call, and why a call is refused. */
 
 import type { IncomingHttpHeaders } from "node:http2";
+import { Code } from "../../../proto/status.js";
 import type { MemberId } from "../raft/types.js";
 import { litecdVersion } from "../runtime/version.js";
-import { type CallStatus, callCodes, headerText } from "./call-status.js";
+import { type CallStatus, headerText } from "./call-status.js";
 
 /** What members say to each other; rises when an older member could not understand it. */
 export const protocolVersion = 1;
@@ -112,7 +113,7 @@ export function refusalOf(hello: Hello, gate: Gate): Refusal | undefined {
 
 /** A refusal as the status that ends a call. */
 export function refusalStatus(refusal: Refusal): CallStatus {
-  const code = refusal.kind === "frame" ? callCodes.invalidArgument : callCodes.failedPrecondition;
+  const code = refusal.kind === "frame" ? Code.INVALID_ARGUMENT : Code.FAILED_PRECONDITION;
   return { code, details: `refused: ${refusal.reason}`, headers: { [keys.refusal]: refusal.kind } };
 }
 

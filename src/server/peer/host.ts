@@ -4,12 +4,13 @@ import { createServer, type IncomingHttpHeaders, type ServerHttp2Session, type S
 import type { Socket } from "node:net";
 import { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import { Receipt, SnapshotReply } from "../../../proto/gen/internal/raft.js";
+import { Code } from "../../../proto/status.js";
 import { InvariantError } from "../invariant.js";
 import type { MemberId } from "../raft/types.js";
 import type { PeerListener } from "../replica/peers.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/logger.js";
-import { callCodes, failedStatus, headerText, okStatus } from "./call-status.js";
+import { failedStatus, headerText, okStatus } from "./call-status.js";
 import { decodeFrame } from "./codec.js";
 import { flowControlWindowBytes, methods } from "./connection.js";
 import { FrameError } from "./frame-data.js";
@@ -90,7 +91,7 @@ export class PeerHost {
     if (path === methods.raft.path) this.raft(call);
     else if (path === methods.snapshot.path) void this.snapshot(call);
     else if (path === methods.ask.path) void this.ask(call);
-    else call.finish(failedStatus(callCodes.unimplemented, `there is no method ${path}`));
+    else call.finish(failedStatus(Code.UNIMPLEMENTED, `there is no method ${path}`));
   }
 
   private raft(call: IncomingCall): void {
@@ -142,7 +143,7 @@ export class PeerHost {
     const listener = this.options.listener();
     if (listener === undefined) return call.finish(notReady);
     if (this.arriving.has(from)) {
-      return call.finish(failedStatus(callCodes.failedPrecondition, "a snapshot of this member is arriving already"));
+      return call.finish(failedStatus(Code.FAILED_PRECONDITION, "a snapshot of this member is arriving already"));
     }
     this.arriving.add(from);
     call.respond(helloHeaders());
@@ -156,7 +157,7 @@ export class PeerHost {
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.options.logger.warn("a snapshot was not taken", { member: from, reason });
-      call.finish(failedStatus(callCodes.failedPrecondition, `the snapshot was not taken: ${reason}`));
+      call.finish(failedStatus(Code.FAILED_PRECONDITION, `the snapshot was not taken: ${reason}`));
       if (error instanceof InvariantError) throw error;
     } finally {
       this.arriving.delete(from);
@@ -168,11 +169,11 @@ export class PeerHost {
     if (listener === undefined) return call.finish(notReady);
     const question = await questionOf(call);
     if (question === undefined) {
-      return call.finish(failedStatus(callCodes.invalidArgument, "the question cannot be read"));
+      return call.finish(failedStatus(Code.INVALID_ARGUMENT, "the question cannot be read"));
     }
     const from = this.memberIn(readHello(call.headers));
     if (from === undefined && question.kind?.$case !== "clusterView") {
-      return call.finish(failedStatus(callCodes.permissionDenied, "a stranger may only ask for the cluster view"));
+      return call.finish(failedStatus(Code.PERMISSION_DENIED, "a stranger may only ask for the cluster view"));
     }
     call.finishWith(Answer.encode(await listener.answer(from, question)).finish());
   }
@@ -217,7 +218,7 @@ function callerOf({ from, clusterId }: Hello): string {
   return `${from?.toString(16)} of ${clusterId?.toString(16)}`;
 }
 
-const notReady = failedStatus(callCodes.unavailable, "this member is not ready");
+const notReady = failedStatus(Code.UNAVAILABLE, "this member is not ready");
 
 /** The message of the call; undefined if it is none. */
 async function questionOf(call: IncomingCall): Promise<Question | undefined> {

@@ -1,7 +1,8 @@
 /** A call to another member as the caller sees it: messages out, messages in, and a status at its end. */
 
 import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
-import { type CallStatus, callCodes, failedStatus, headerText, statusIn } from "./call-status.js";
+import { Code } from "../../../proto/status.js";
+import { type CallStatus, failedStatus, headerText, statusIn } from "./call-status.js";
 import type { Connection } from "./connection.js";
 import { MessageCutter, MessageError } from "./grpc-message.js";
 
@@ -54,7 +55,7 @@ export class OutgoingCall {
 
   /** Ends the call now, for this reason. */
   cancel(reason: string): void {
-    this.failure ??= failedStatus(callCodes.canceled, reason);
+    this.failure ??= failedStatus(Code.CANCELLED, reason);
     this.stream?.destroy();
   }
 
@@ -99,10 +100,10 @@ export class OutgoingCall {
   }
 }
 
-const connectionLost = failedStatus(callCodes.unavailable, "the connection broke");
+const connectionLost = failedStatus(Code.UNAVAILABLE, "the connection broke");
 
 function unavailable(error: unknown): CallStatus {
-  return failedStatus(callCodes.unavailable, error instanceof Error ? error.message : String(error));
+  return failedStatus(Code.UNAVAILABLE, error instanceof Error ? error.message : String(error));
 }
 
 /** Why an answer is none of gRPC; undefined if it is one. */
@@ -110,5 +111,5 @@ function transportStatus(headers: IncomingHttpHeaders): CallStatus | undefined {
   const isGrpc = headerText(headers, "content-type")?.startsWith("application/grpc") === true;
   const status = Number(headers[":status"]);
   if (status === 200 && isGrpc) return undefined;
-  return failedStatus(callCodes.unavailable, `it answers with HTTP status ${status} and speaks no gRPC`);
+  return failedStatus(Code.UNAVAILABLE, `it answers with HTTP status ${status} and speaks no gRPC`);
 }

@@ -3,10 +3,11 @@
 import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { SnapshotPart } from "../../../proto/gen/internal/raft.js";
+import { Code } from "../../../proto/status.js";
 import { invariant } from "../invariant.js";
 import type { OutgoingSnapshot } from "../replica/peers.js";
 import type { Clock } from "../runtime/clock.js";
-import { type CallStatus, callCodes } from "./call-status.js";
+import { type CallStatus } from "./call-status.js";
 import { type Connection, methods } from "./connection.js";
 import { varintBytes, writeVarint } from "./frame-data.js";
 import { prefixBytes, prefixed, writePrefix } from "./grpc-message.js";
@@ -212,7 +213,7 @@ class SnapshotCall {
     if (signal.aborted) cancel();
     const status: CallStatus = await this.call.ended;
     signal.removeEventListener("abort", cancel);
-    if (status.code !== callCodes.ok) this.failure ??= new SnapshotSendError(status.details);
+    if (status.code !== Code.OK) this.failure ??= new SnapshotSendError(status.details);
     this.isOver = true;
     for (const end of this.waiting) end();
   }

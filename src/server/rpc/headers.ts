@@ -2,6 +2,7 @@
 
 import { isUtf8 } from "node:buffer";
 import { Code, type WireStatus } from "../../../proto/status.js";
+import { percentEncode } from "../../../proto/status-text.js";
 
 /** Headers of the protocol itself, which are no metadata. */
 const reserved: ReadonlySet<string> = new Set([
@@ -41,15 +42,6 @@ const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1
 export function timeoutMsOf(header: string): number | undefined {
   const [, digits, unit = ""] = /^(\d{1,8})([HMSmun])$/.exec(header) ?? [];
   return digits === undefined ? undefined : Number(digits) * (unitMs[unit] ?? NaN);
-}
-
-/** A status message as a header holds it: bytes outside of printable ASCII, and `%`, as %XX of their UTF-8. */
-export function percentEncode(message: string): string {
-  if (/^[\x20-\x24\x26-\x7e]*$/.test(message)) return message;
-  return Array.from(Buffer.from(message), (byte) => {
-    const plain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25;
-    return plain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  }).join("");
 }
 
 /** What ends a response. */

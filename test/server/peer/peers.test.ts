@@ -54,8 +54,15 @@ describe("messages", () => {
     a.room.setMembers([{ id: 2n, peerUrls: [b.url] }]);
     await expect.poll(() => b.room.connectedSinceMs(1n), patience).toBeDefined();
     await passes(b, a);
+    const asked = (): Promise<string> =>
+      b.room.ask(1n, { kind: { $case: "clusterView", value: {} } }, { timeoutMs: 1000 }).then(
+        () => "answered",
+        () => "no link",
+      );
+    expect(await asked()).toBe("answered");
     a.room.setMembers([]);
     await expect.poll(() => b.room.connectedSinceMs(1n), patience).toBeUndefined();
+    await expect.poll(asked, patience).toBe("no link");
   });
 
   it("are answered to a member that has moved, where it says it is now", async () => {

@@ -1,8 +1,9 @@
 /** The small parts that the wire is made of. */
 import { describe, expect, it } from "vitest";
 import { PutRequest, RangeResponse } from "../../../proto/gen/etcd/rpc.js";
+import { percentEncode } from "../../../proto/status-text.js";
 import { decodeMessage, encodeFrame } from "../../../src/server/rpc/codec.js";
-import { isText, metadataOf, percentEncode, timeoutMsOf } from "../../../src/server/rpc/headers.js";
+import { isText, metadataOf, timeoutMsOf } from "../../../src/server/rpc/headers.js";
 import { Inbox } from "../../../src/server/rpc/inbox.js";
 import { MessageReader } from "../../../src/server/rpc/message-reader.js";
 import { splitPath } from "../../../src/server/rpc/method.js";
