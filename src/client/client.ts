@@ -1,23 +1,26 @@
 /** Builds a client out of its parts and closes them again. */
 import type * as rpc from "../../proto/gen/etcd/rpc.js";
-import { Calls } from "./call.js";
-import { ClusterCalls } from "./cluster.js";
-import { utf8 } from "./codec.js";
-import { headerOf, revisionOf } from "./convert.js";
-import { Credentials } from "./credentials.js";
-import { Endpoints } from "./endpoints.js";
-import { grpcTransport } from "./grpc-transport.js";
-import { Renewals } from "./keepalive.js";
-import { KvView } from "./kv.js";
-import { LeaseBook } from "./lease.js";
-import { MaintenanceCalls } from "./maintenance.js";
-import { authMethods, kvMethods } from "./methods.js";
+import { ClusterCalls } from "./admin/cluster.js";
+import { MaintenanceCalls } from "./admin/maintenance.js";
+import type { Cluster, Maintenance } from "./admin/types.js";
+import { Calls } from "./calls/call.js";
+import { authMethods, kvMethods } from "./calls/methods.js";
+import { LeaderTracker } from "./calls/routing.js";
+import { Wiring } from "./calls/wiring.js";
+import { Credentials } from "./connection/credentials.js";
+import { Endpoints } from "./connection/endpoints.js";
+import { grpcTransport } from "./connection/grpc-transport.js";
+import { utf8 } from "./kv/codec.js";
+import { headerOf, revisionOf } from "./kv/convert.js";
+import { KvView } from "./kv/kv.js";
+import type { Header, RevisionInput } from "./kv/types.js";
+import { Renewals } from "./lease/keepalive.js";
+import { LeaseBook } from "./lease/lease.js";
+import type { Leases } from "./lease/types.js";
 import { type CallOptions, type ClientOptions, settingsOf } from "./options.js";
-import { rawClient } from "./raw.js";
-import type { RawClient } from "./raw-types.js";
-import { LeaderTracker } from "./routing.js";
-import type { Cluster, EtcdClient, Header, Leases, Maintenance, RevisionInput } from "./types.js";
-import { Wiring } from "./wiring.js";
+import { rawClient } from "./raw/raw.js";
+import type { RawClient } from "./raw/raw-types.js";
+import type { EtcdClient } from "./types.js";
 
 /** A client that connects when it is first used. The caller closes it. Throws a TypeError if no endpoint is named. */
 export function createClient(options: ClientOptions): EtcdClient {

@@ -3,7 +3,7 @@
  * Every error says what became of the request (`outcome`), where it was sent and how often it was tried.
  */
 import { Code, type StatusName, status } from "../../proto/status.js";
-import type { KeyValue } from "./types.js";
+import type { KeyValue } from "./kv/types.js";
 
 /** Whether a write took effect: proof that it did not, proof that it did, or neither. */
 export type Outcome = "not-applied" | "unknown" | "applied";

@@ -1,7 +1,16 @@
 /** The public face of the SDK. */
+
+export type { Alarm, Cluster, HashKv, Maintenance, MemberInfo, MemberStatus } from "./admin/types.js";
 export { createClient } from "./client.js";
-export { bytes, json, type StandardSchema, utf8 } from "./codec.js";
-export { formatId } from "./convert.js";
+export type {
+  Connection,
+  ConnectionSettings,
+  Duplex,
+  Method,
+  MethodFacts,
+  Transport,
+  WireCall,
+} from "./connection/transport.js";
 export {
   type ClientErrorCode,
   CompactedError,
@@ -14,6 +23,29 @@ export {
   type Outcome,
   SlowConsumerError,
 } from "./errors.js";
+export { bytes, json, type StandardSchema, utf8 } from "./kv/codec.js";
+export { formatId } from "./kv/convert.js";
+export { cmp, op } from "./kv/txn.js";
+export type { Compare, Comparison, Op, OpKind, ResultsOf, TxnResult, TxnSpec } from "./kv/txn-types.js";
+export type {
+  Codec,
+  DeleteOptions,
+  DeleteResult,
+  Header,
+  Key,
+  KeyRange,
+  KeyValue,
+  Kv,
+  ListOptions,
+  PutOptions,
+  PutResult,
+  RangeResult,
+  ReadOptions,
+  RevisionInput,
+  Sort,
+  Span,
+} from "./kv/types.js";
+export type { Lease, LeaseInfo, Leases } from "./lease/types.js";
 export type {
   Bytes,
   CallOptions,
@@ -38,40 +70,6 @@ export type {
   RawUnaries,
   RawWatch,
   RawWatchOptions,
-} from "./raw-types.js";
-export type { Connection, ConnectionSettings, Duplex, Method, MethodFacts, Transport, WireCall } from "./transport.js";
-export { cmp, op } from "./txn.js";
-export type { Compare, Comparison, Op, OpKind, ResultsOf, TxnResult, TxnSpec } from "./txn-types.js";
-export type {
-  Alarm,
-  Cluster,
-  Codec,
-  DeleteOptions,
-  DeleteResult,
-  EtcdClient,
-  HashKv,
-  Header,
-  Key,
-  KeyRange,
-  KeyValue,
-  Kv,
-  Lease,
-  LeaseInfo,
-  Leases,
-  ListOptions,
-  Maintenance,
-  MemberInfo,
-  MemberStatus,
-  PutOptions,
-  PutResult,
-  RangeResult,
-  ReadOptions,
-  RevisionInput,
-  Sort,
-  Span,
-  Watch,
-  WatchBatch,
-  WatchEvent,
-  WatchOptions,
-  WatchState,
-} from "./types.js";
+} from "./raw/raw-types.js";
+export type { EtcdClient } from "./types.js";
+export type { Watch, WatchBatch, WatchEvent, WatchOptions, WatchState } from "./watch/types.js";

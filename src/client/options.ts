@@ -1,5 +1,5 @@
 /** What a caller may choose: for the whole client and for one call. Defaults, and their why, are here too. */
-import type { Transport } from "./transport.js";
+import type { Transport } from "./connection/transport.js";
 
 export type Bytes = Uint8Array;
 /** Where calls go: writes to the leader, everything spread, or all on the first endpoint that works. */

@@ -1,9 +1,9 @@
 /** The retry matrix, through a client whose transport does as it is told. */
 import { describe, expect, it } from "vitest";
 import { Code, type StatusName, status } from "../../proto/status.js";
+import type { Connection, Duplex, Method, Transport, WireCall } from "../../src/client/connection/transport.js";
+import { TransportError } from "../../src/client/connection/transport.js";
 import { type ClientOptions, createClient, type EtcdError } from "../../src/client/index.js";
-import type { Connection, Duplex, Method, Transport, WireCall } from "../../src/client/transport.js";
-import { TransportError } from "../../src/client/transport.js";
 
 /** What one attempt meets. */
 type Fate = "ok" | { readonly grpcStatus: number; readonly message: string; readonly sent?: boolean } | "hang";

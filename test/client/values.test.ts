@@ -3,15 +3,15 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { SnapshotResponse } from "../../proto/gen/etcd/rpc.js";
-import { onAbort } from "../../src/client/abort.js";
-import { revisionOf, sizeOf } from "../../src/client/convert.js";
-import { parseEndpoint } from "../../src/client/endpoint-url.js";
-import { Inbox } from "../../src/client/inbox.js";
+import { verifiedSnapshot } from "../../src/client/admin/snapshot.js";
+import { onAbort } from "../../src/client/calls/abort.js";
+import { LeaderTracker } from "../../src/client/calls/routing.js";
+import { parseEndpoint } from "../../src/client/connection/endpoint-url.js";
 import { bytes, CompactedError, EtcdError, formatId, isEtcdError, json, utf8 } from "../../src/client/index.js";
+import { revisionOf, sizeOf } from "../../src/client/kv/convert.js";
+import { wireRange } from "../../src/client/kv/range.js";
 import { endpointList } from "../../src/client/options.js";
-import { wireRange } from "../../src/client/range.js";
-import { LeaderTracker } from "../../src/client/routing.js";
-import { verifiedSnapshot } from "../../src/client/snapshot.js";
+import { Inbox } from "../../src/client/watch/inbox.js";
 
 const range = (input: Parameters<typeof wireRange>[0]) => {
   const { key, rangeEnd } = wireRange(input);

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { Event } from "../../proto/gen/etcd/kv.js";
 import { WatchResponse } from "../../proto/gen/etcd/rpc.js";
-import { Bookmark, cancelText, joinFragments, refusedForToken } from "../../src/client/watch-order.js";
+import { Bookmark, cancelText, joinFragments, refusedForToken } from "../../src/client/watch/watch-order.js";
 
 const event = (modRevision: bigint) => Event.fromPartial({ kv: { modRevision } });
 const message = (header: bigint, revisions: readonly bigint[], more: { watchId?: bigint; fragment?: boolean } = {}) =>

@@ -67,7 +67,7 @@ export const rooms: readonly Room[] = [
 /** Where each package may be named. A package that is not in the table may be named nowhere. */
 export const packages: Readonly<Record<string, readonly string[]>> = {
   "@bufbuild/protobuf": ["proto/", "src/"],
-  "@grpc/grpc-js": ["src/client/grpc-transport.ts"],
+  "@grpc/grpc-js": ["src/client/connection/grpc-transport.ts"],
   "@oclif/core": ["src/cli/"],
   "better-sqlite3": ["src/server/storage/"],
   "cli-table3": ["src/cli/output/"],

@@ -1,0 +1,61 @@
+/** The members of the cluster. */
+import type * as rpc from "../../../proto/gen/etcd/rpc.js";
+import { Code } from "../../../proto/status.js";
+import type { Calls } from "../calls/call.js";
+import { clusterMethods } from "../calls/methods.js";
+import { EtcdError } from "../errors.js";
+import type { ReadOptions } from "../kv/types.js";
+import type { CallOptions } from "../options.js";
+import type { Cluster, MemberInfo } from "./types.js";
+
+export class ClusterCalls implements Cluster {
+  private readonly calls: Calls;
+
+  constructor(calls: Calls) {
+    this.calls = calls;
+  }
+
+  async members(
+    options: CallOptions & { readonly consistency?: ReadOptions["consistency"] } = {},
+  ): Promise<MemberInfo[]> {
+    const request = { linearizable: options.consistency !== "serializable" };
+    const { members } = await this.calls.unary(clusterMethods.memberList, request, options);
+    return members.map(memberOf);
+  }
+
+  async add(
+    peerUrls: readonly string[],
+    options: CallOptions & { readonly learner?: boolean } = {},
+  ): Promise<MemberInfo> {
+    const request = { peerURLs: [...peerUrls], isLearner: options.learner ?? false };
+    const { member } = await this.calls.unary(clusterMethods.memberAdd, request, options);
+    if (member !== undefined) return memberOf(member);
+    throw new EtcdError("the server did not say which member it added", {
+      code: "Other",
+      grpcStatus: Code.INTERNAL,
+      outcome: "applied",
+    });
+  }
+
+  async update(id: bigint, peerUrls: readonly string[], options: CallOptions = {}): Promise<void> {
+    await this.calls.unary(clusterMethods.memberUpdate, { ID: id, peerURLs: [...peerUrls] }, options);
+  }
+
+  async promote(id: bigint, options: CallOptions = {}): Promise<void> {
+    await this.calls.unary(clusterMethods.memberPromote, { ID: id }, options);
+  }
+
+  async remove(id: bigint, options: CallOptions = {}): Promise<void> {
+    await this.calls.unary(clusterMethods.memberRemove, { ID: id }, options);
+  }
+}
+
+function memberOf(member: rpc.Member): MemberInfo {
+  return {
+    id: member.ID,
+    name: member.name,
+    peerUrls: member.peerURLs,
+    clientUrls: member.clientURLs,
+    learner: member.isLearner,
+  };
+}

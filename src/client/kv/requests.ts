@@ -1,0 +1,62 @@
+/** Requests from keys and options; shared by single calls and transactions. */
+import * as rpc from "../../../proto/gen/etcd/rpc.js";
+import type { Bytes } from "../options.js";
+import { revisionOf } from "./convert.js";
+import { keyBytes, wireRange } from "./range.js";
+import type { OpDeleteOptions, OpGetOptions, OpPutOptions } from "./txn-types.js";
+import type { Key, KeyRange, PutOptions, Sort } from "./types.js";
+
+const sortTargets = {
+  key: rpc.RangeRequest_SortTarget.KEY,
+  value: rpc.RangeRequest_SortTarget.VALUE,
+  version: rpc.RangeRequest_SortTarget.VERSION,
+  create: rpc.RangeRequest_SortTarget.CREATE,
+  mod: rpc.RangeRequest_SortTarget.MOD,
+} as const;
+
+export function rangeRequest(
+  range: KeyRange,
+  options: OpGetOptions,
+  extra: { readonly countOnly?: boolean } = {},
+): rpc.RangeRequest {
+  return {
+    ...wireRange(range),
+    limit: BigInt(options.limit ?? 0),
+    revision: revisionOf(options.revision ?? 0n),
+    ...sortOf(options.sort),
+    serializable: options.consistency === "serializable",
+    keysOnly: options.keysOnly ?? false,
+    countOnly: extra.countOnly ?? false,
+    minModRevision: options.modRevision?.min ?? 0n,
+    maxModRevision: options.modRevision?.max ?? 0n,
+    minCreateRevision: options.createRevision?.min ?? 0n,
+    maxCreateRevision: options.createRevision?.max ?? 0n,
+  };
+}
+
+export function putRequest(key: Key, value: Bytes, options: OpPutOptions): rpc.PutRequest {
+  const keep = options.lease === "keep";
+  return {
+    key: keyBytes(key),
+    value,
+    lease: leaseIdOf(options.lease),
+    prevKv: options.previous ?? false,
+    ignoreValue: false,
+    ignoreLease: keep,
+  };
+}
+
+export function deleteRequest(range: KeyRange, options: OpDeleteOptions): rpc.DeleteRangeRequest {
+  return { ...wireRange(range), prevKv: options.previous ?? false };
+}
+
+function leaseIdOf(lease: PutOptions["lease"]): bigint {
+  if (lease === undefined || lease === "keep") return 0n;
+  return typeof lease === "bigint" ? lease : lease.id;
+}
+
+function sortOf(sort: Sort | undefined): Pick<rpc.RangeRequest, "sortOrder" | "sortTarget"> {
+  const { NONE, ASCEND, DESCEND } = rpc.RangeRequest_SortOrder;
+  if (sort === undefined) return { sortOrder: NONE, sortTarget: rpc.RangeRequest_SortTarget.KEY };
+  return { sortOrder: sort.order === "desc" ? DESCEND : ASCEND, sortTarget: sortTargets[sort.by] };
+}

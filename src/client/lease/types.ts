@@ -1,0 +1,41 @@
+/** The words of leases. */
+import type { LeaseLostError } from "../errors.js";
+import type { Bytes, CallOptions } from "../options.js";
+
+export interface LeaseInfo {
+  readonly id: bigint;
+  /** Seconds left. */
+  readonly ttl: number;
+  readonly grantedTtl: number;
+  /** Empty unless asked for. */
+  readonly keys: Bytes[];
+}
+/** A lease this process holds. Disposing revokes it. */
+export interface Lease extends AsyncDisposable {
+  readonly id: bigint;
+  /** Seconds, as the server granted them. */
+  readonly ttl: number;
+  /** Aborts with a LeaseLostError no later than the server can let the lease expire. */
+  readonly signal: AbortSignal;
+  /** Time for which the lease surely lives, counted from when the last acknowledged renewal was sent. */
+  readonly remainingMs: number;
+  /** Resolves once, when the lease is lost. */
+  readonly lost: Promise<LeaseLostError>;
+  /** Renews now; resolves with the granted seconds. */
+  refresh(options?: CallOptions): Promise<number>;
+  /** Stops renewing; the lease then runs out by itself. */
+  release(): void;
+  revoke(options?: CallOptions): Promise<void>;
+}
+export interface Leases {
+  /** A lease that is renewed until it is released, revoked or lost; `keepAlive: false` lets it run out. */
+  grant(
+    ttlSeconds: number,
+    options?: CallOptions & { readonly id?: bigint; readonly keepAlive?: boolean },
+  ): Promise<Lease>;
+  /** Takes over the renewal of a lease that exists. */
+  attach(id: bigint, options?: CallOptions): Promise<Lease>;
+  list(options?: CallOptions): Promise<bigint[]>;
+  timeToLive(id: bigint, options?: CallOptions & { readonly keys?: boolean }): Promise<LeaseInfo | undefined>;
+  revoke(id: bigint, options?: CallOptions): Promise<void>;
+}
