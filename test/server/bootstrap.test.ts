@@ -8,7 +8,7 @@ import { beginning, firstPeersOf, hasData } from "../../src/server/bootstrap.js"
 import { clusterIdOf, memberIdOf } from "../../src/server/config/identity.js";
 import { systemClock } from "../../src/server/runtime/clock.js";
 import { silentLogger } from "../../src/server/runtime/logger.js";
-import { startTestServer } from "../../src/server/testing.js";
+import { startTestServer } from "../../src/server/testing/index.js";
 import { configOf } from "./config/parse.js";
 
 const [a, b, c] = ["http://h:1", "http://h:2", "http://h:3"] as const;

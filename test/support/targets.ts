@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { ServerConfig } from "../../src/server/config/config.js";
 import { defaultConfig, parseConfig } from "../../src/server/config/parse-config.js";
-import { startTestServer } from "../../src/server/testing.js";
+import { startTestServer } from "../../src/server/testing/index.js";
 import { etcdIn, litecd, Member, type Program } from "./member.js";
 import { realEtcdDirectory } from "./real-etcd.js";
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createClient, type EtcdClient } from "../../src/client/index.js";
-import { startTestServer, type TestServer } from "../../src/server/testing.js";
+import { startTestServer, type TestServer } from "../../src/server/testing/index.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 let server: TestServer;
@@ -31,7 +31,7 @@ async function run(code: string): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), "litecd-readme-"));
   const file = join(directory, "program.ts");
   const here = code
-    .replaceAll('"litecd/testing"', JSON.stringify(join(root, "src/server/testing.ts")))
+    .replaceAll('"litecd/testing"', JSON.stringify(join(root, "src/server/testing/index.ts")))
     .replaceAll('"litecd"', JSON.stringify(join(root, "src/client/index.ts")))
     .replaceAll("http://127.0.0.1:2379", `http://${server.endpoint}`);
   try {

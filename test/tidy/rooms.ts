@@ -31,18 +31,23 @@ const compositionRoot = [
   "member.ts",
   "publish.ts",
   "server.ts",
-  "testing.ts",
 ];
 
 export const rooms: readonly Room[] = [
   { prefix: "proto/", mayImport: [] },
 
   { prefix: "src/client/", mayImport: ["proto/"] },
+  // What is built on the SDK stands on its public face, as a user's code would.
+  ...["cache", "concurrency", "discovery", "mirror", "otel"].map((room) => ({
+    prefix: `src/client/${room}/`,
+    mayImport: ["src/client/index.ts"],
+  })),
   { prefix: "src/cli/", mayImport: ["src/client/index.ts", "proto/"] },
 
   { prefix: invariant, mayImport: [] },
   { prefix: runtime, mayImport: [] },
   { prefix: "src/server/config/", mayImport: [runtime] },
+  { prefix: "src/server/testing/", mayImport: ["src/server/", "src/client/index.ts", "proto/"] },
   { prefix: "src/server/dev/", mayImport: ["src/server/config/"] },
   { prefix: "src/server/raft/", mayImport: [invariant] },
   { prefix: "src/server/storage/", mayImport: [invariant, raftTypes] },

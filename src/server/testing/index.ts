@@ -5,10 +5,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ServerConfig } from "./config/config.js";
-import { defaultConfig } from "./config/parse-config.js";
-import { type Logger, silentLogger } from "./runtime/logger.js";
-import { type RunningServer, startServerWith } from "./server.js";
+import type { ServerConfig } from "../config/config.js";
+import { defaultConfig } from "../config/parse-config.js";
+import { type Logger, silentLogger } from "../runtime/logger.js";
+import { type RunningServer, startServerWith } from "../server.js";
 
 export interface TestServerOptions {
   /** Settings that differ from a plain single member; addresses and the data directory are chosen if not given. */
