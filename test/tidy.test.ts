@@ -110,7 +110,7 @@ describe("packages", () => {
   });
 
   it.each([
-    ["src/client/grpc-transport.ts", 'import { Client } from "@grpc/grpc-js";'],
+    ["src/client/connection/grpc-transport.ts", 'import { Client } from "@grpc/grpc-js";'],
     ["src/server/rpc/serve.ts", 'import { createServer } from "node:http2";'],
     ["src/server/storage/database.ts", 'const Database = require("better-sqlite3");'],
     ["src/server/state/machine.ts", 'import { BinaryReader } from "@bufbuild/protobuf/wire";'],
