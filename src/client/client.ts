@@ -28,7 +28,7 @@ export function createClient(options: ClientOptions): EtcdClient {
   const endpoints = new Endpoints(settings, options.transport ?? grpcTransport);
   const credentials = new Credentials(settings.auth, (login) => authenticate(calls, login));
   const wiring = new Wiring({ settings, endpoints, credentials, leader: new LeaderTracker() });
-  const calls = new Calls(wiring);
+  const calls: Calls = new Calls(wiring);
   return new Client(calls);
 }
 
