@@ -1,6 +1,7 @@
 /** Between the generated messages and the words of the SDK. */
 import type * as wire from "../../../proto/gen/etcd/kv.js";
 import type * as rpc from "../../../proto/gen/etcd/rpc.js";
+import { DecodeError } from "../errors.js";
 import type { Bytes } from "../options.js";
 import { utf8 } from "./codec.js";
 import type { Codec, DeleteResult, Header, KeyValue, PutResult, RangeResult, RevisionInput } from "./types.js";
@@ -37,17 +38,32 @@ export function headerOf(header: rpc.ResponseHeader | undefined): Header {
   };
 }
 
+/** A value that cannot be decoded becomes one that throws a DecodeError when it is read. */
 export function keyValueOf<V>(kv: wire.KeyValue, codec: Codec<V>): KeyValue<V> {
   const keyBytes = ownBytes(kv.key);
-  return {
-    key: utf8.decode(keyBytes),
-    keyBytes,
-    value: codec.decode(ownBytes(kv.value)),
-    createRevision: kv.createRevision,
-    modRevision: kv.modRevision,
-    version: sizeOf(kv.version),
-    ...(kv.lease === 0n ? {} : { lease: kv.lease }),
-  };
+  const key = utf8.decode(keyBytes);
+  const { createRevision, modRevision } = kv;
+  const version = sizeOf(kv.version);
+  const lease = kv.lease === 0n ? {} : { lease: kv.lease };
+  try {
+    const value = codec.decode(codec.borrows === true ? kv.value : ownBytes(kv.value));
+    return { key, keyBytes, value, createRevision, modRevision, version, ...lease };
+  } catch (cause) {
+    const value = (): never => {
+      throw new DecodeError({ key, modRevision }, cause);
+    };
+    return {
+      key,
+      keyBytes,
+      get value(): V {
+        return value();
+      },
+      createRevision,
+      modRevision,
+      version,
+      ...lease,
+    };
+  }
 }
 
 export function rangeResultOf<V>(response: rpc.RangeResponse, header: Header, codec: Codec<V>): RangeResult<V> {

@@ -1,23 +1,27 @@
 /** Reading and writing keys, with values seen through a codec. */
 import type * as rpc from "../../../proto/gen/etcd/rpc.js";
-import { Code, status } from "../../../proto/status.js";
 import type { Calls } from "../calls/call.js";
 import { kvMethods } from "../calls/methods.js";
-import { CompactedError, ConflictError, EtcdError, isEtcdError } from "../errors.js";
-import type { Bytes, CallOptions } from "../options.js";
+import { leasesIn, leasesOf, underLeases } from "../lease/bound.js";
+import type { CallOptions } from "../options.js";
 import type { Watch, WatchOptions } from "../watch/types.js";
 import { startWatch } from "../watch/watch.js";
-import { compactRevisionAt } from "../watch/watch-stream.js";
-import { bytes } from "./codec.js";
 import { deleteResultOf, headerOf, keyValueOf, putResultOf, rangeResultOf, sizeOf } from "./convert.js";
+import { guardedDelete, guardedPut, guardOf } from "./guard.js";
+import { NamespacedCalls } from "./namespace.js";
 import { isSingleKey } from "./range.js";
-import { deleteRequest, putRequest, rangeRequest } from "./requests.js";
-import { branchResults, cmp, op, txnRequest, txnResultOf } from "./txn.js";
-import type { Compare, Op, TxnResult, TxnSpec } from "./txn-types.js";
+import { readRange } from "./read.js";
+import { bindRequest, deleteRequest, putRequest, rangeRequest } from "./requests.js";
+import { startScan } from "./scan.js";
+import { anyGuardFailed, txnRequest, txnResultOf } from "./txn.js";
+import type { Op, TxnResult, TxnSpec } from "./txn-types.js";
 import type {
+  Binding,
+  BindOptions,
   Codec,
   DeleteOptions,
   DeleteResult,
+  EdgeOptions,
   Key,
   KeyRange,
   KeyValue,
@@ -27,6 +31,9 @@ import type {
   PutResult,
   RangeResult,
   ReadOptions,
+  Scan,
+  ScanOptions,
+  Sort,
 } from "./types.js";
 
 export class KvView<V> implements Kv<V> {
@@ -39,13 +46,25 @@ export class KvView<V> implements Kv<V> {
   }
 
   async get(key: Key, options: ReadOptions = {}): Promise<KeyValue<V> | undefined> {
-    const { kvs } = await this.range(key, options, {});
-    return kvs[0] === undefined ? undefined : keyValueOf(kvs[0], this.codec);
+    if (!isSingleKey(key)) throw new TypeError("get reads one key; list reads a range");
+    return this.one(key, options);
   }
 
   async list(range: KeyRange, options: ListOptions = {}): Promise<RangeResult<V>> {
-    const response = await this.range(range, options, {});
+    const response = await this.range(range, options);
     return rangeResultOf(response, headerOf(response.header), this.codec);
+  }
+
+  scan(range: KeyRange, options: ScanOptions = {}): Scan<V> {
+    return startScan({ calls: this.calls, codec: this.codec }, range, options);
+  }
+
+  async first(range: KeyRange, options: EdgeOptions = {}): Promise<KeyValue<V> | undefined> {
+    return this.one(range, edgeOf(options, "asc"));
+  }
+
+  async last(range: KeyRange, options: EdgeOptions = {}): Promise<KeyValue<V> | undefined> {
+    return this.one(range, edgeOf(options, "desc"));
   }
 
   async count(range: KeyRange, options: ReadOptions = {}): Promise<number> {
@@ -53,24 +72,21 @@ export class KvView<V> implements Kv<V> {
   }
 
   async put(key: Key, value: V, options: PutOptions = {}): Promise<PutResult<V>> {
-    const { lease } = options;
-    if (typeof lease === "object") lease.signal.throwIfAborted();
-    const encoded = this.codec.encode(value);
-    const guard = guardOf(key, options);
-    if (guard !== undefined) {
-      const done = await this.guarded(key, guard, op.put(key, encoded, options), options);
-      return branchResults<[Op<"put">], V>(done, this.codec)[0];
-    }
-    const response = await this.calls.unary(kvMethods.put, putRequest(key, encoded, options), options);
-    return putResultOf(response, headerOf(response.header), this.codec);
+    const request = putRequest(key, this.codec.encode(value), options);
+    return underLeases(leasesOf([{ options }]), options, (bound) => this.write(request, guardOf(options), bound));
+  }
+
+  async bind(key: Key, lease: Binding, options: BindOptions = {}): Promise<PutResult<V>> {
+    const held = typeof lease === "object" ? [lease] : [];
+    const request = bindRequest(key, lease, options);
+    return underLeases(held, options, (bound) => this.write(request, options.ifRevision, bound));
   }
 
   async delete(range: KeyRange, options: DeleteOptions = {}): Promise<DeleteResult<V>> {
-    if (options.ifRevision !== undefined) {
+    const { ifRevision: revision } = options;
+    if (revision !== undefined) {
       if (!isSingleKey(range)) throw new TypeError("ifRevision guards one key, not a range");
-      const guard = cmp.modRevision(range).equal(options.ifRevision);
-      const done = await this.guarded(range, guard, op.delete(range, options), options);
-      return branchResults<[Op<"delete">], V>(done, this.codec)[0];
+      return guardedDelete({ calls: this.calls, codec: this.codec }, { key: range, revision }, options);
     }
     const response = await this.calls.unary(kvMethods.deleteRange, deleteRequest(range, options), options);
     return deleteResultOf(response, headerOf(response.header), this.codec);
@@ -80,7 +96,12 @@ export class KvView<V> implements Kv<V> {
     spec: TxnSpec<T, E>,
     options: CallOptions = {},
   ): Promise<TxnResult<T, E, V>> {
-    const response = await this.calls.unary(kvMethods.txn, txnRequest(spec), options);
+    const request = txnRequest(spec);
+    const { response, doubt } = await underLeases(leasesIn(spec), options, (bound) =>
+      this.calls.timed(kvMethods.txn, request, bound),
+    );
+    // A guard may have failed because an earlier attempt was applied; its results are lost, and not these.
+    if (doubt !== undefined && anyGuardFailed(response)) throw doubt;
     return txnResultOf<T, E, V>(response, this.codec);
   }
 
@@ -88,60 +109,35 @@ export class KvView<V> implements Kv<V> {
     return startWatch({ calls: this.calls, codec: this.codec }, range, options);
   }
 
+  namespace(prefix: Key): Kv<V> {
+    return new KvView(new NamespacedCalls(this.calls, prefix), this.codec);
+  }
+
   as<U>(codec: Codec<U>): Kv<U> {
     return new KvView(this.calls, codec);
   }
 
-  /** Runs one operation under one guard; a failed guard is a ConflictError with the key as it is. */
-  private async guarded(key: Key, guard: Compare, operation: Op, options: CallOptions): Promise<rpc.TxnResponse> {
-    // oxlint-disable-next-line unicorn/no-thenable -- etcd's word for the branch; an array is no thenable
-    const request = txnRequest({ if: [guard], then: [operation], else: [op.get(key)] });
-    const response = await this.calls.unary(kvMethods.txn, request, options);
-    if (response.succeeded) return response;
-    const [current] = branchResults<[Op<"range">], Bytes>(response, bytes);
-    throw new ConflictError("the key is not as the guard demands", current.kvs[0]);
+  private async write(put: rpc.PutRequest, revision: bigint | undefined, options: CallOptions): Promise<PutResult<V>> {
+    const { calls, codec } = this;
+    if (revision !== undefined) return guardedPut({ calls, codec }, { put, revision }, options);
+    const response = await calls.unary(kvMethods.put, put, options);
+    return putResultOf(response, headerOf(response.header), codec);
   }
 
-  private async range(
+  private async one(range: KeyRange, options: ListOptions): Promise<KeyValue<V> | undefined> {
+    const { kvs } = await this.range(range, options);
+    return kvs[0] === undefined ? undefined : keyValueOf(kvs[0], this.codec);
+  }
+
+  private range(
     range: KeyRange,
     options: ListOptions,
-    extra: { readonly countOnly?: boolean },
+    extra?: { readonly countOnly: boolean },
   ): Promise<rpc.RangeResponse> {
-    const request = rangeRequest(range, options, extra);
-    const response = await this.rangeOnce(request, options);
-    const { minRevision } = options;
-    if (minRevision === undefined || (response.header?.revision ?? 0n) >= minRevision) return response;
-    // A member's own store may lag behind; a linearizable read waits for everything that was committed.
-    const fresh = await this.rangeOnce({ ...request, serializable: false }, options);
-    if ((fresh.header?.revision ?? 0n) >= minRevision) return fresh;
-    throw new EtcdError(`the store has not reached revision ${minRevision}`, {
-      code: "FutureRev",
-      grpcStatus: Code.OUT_OF_RANGE,
-      outcome: "not-applied",
-      retryable: true,
-      serverMessage: status.FutureRev.message,
-    });
-  }
-
-  private async rangeOnce(request: rpc.RangeRequest, options: CallOptions): Promise<rpc.RangeResponse> {
-    try {
-      return await this.calls.unary(kvMethods.range, request, options);
-    } catch (error) {
-      if (!isEtcdError(error, "Compacted")) throw error;
-      const { grpcStatus, endpoint, attempts, serverMessage } = error;
-      const compactRevision = await compactRevisionAt(this.calls, request, options);
-      throw new CompactedError(
-        { compactRevision, resumeRevision: request.revision },
-        { grpcStatus, endpoint, attempts, serverMessage, cause: error },
-      );
-    }
+    return readRange(this.calls, rangeRequest(range, options, extra), options);
   }
 }
 
-function guardOf(key: Key, options: PutOptions): Compare | undefined {
-  if (options.ifRevision !== undefined && options.ifAbsent === true) {
-    throw new TypeError("ifRevision and ifAbsent exclude each other");
-  }
-  if (options.ifAbsent === true) return cmp.absent(key);
-  return options.ifRevision === undefined ? undefined : cmp.modRevision(key).equal(options.ifRevision);
+function edgeOf({ by = "key", ...options }: EdgeOptions, order: NonNullable<Sort["order"]>): ListOptions {
+  return { ...options, limit: 1, sort: { by, order } };
 }

@@ -17,18 +17,53 @@ export function keyBytes(key: Key): Bytes {
 }
 
 export function wireRange(range: KeyRange): WireRange {
-  if (typeof range === "string" || range instanceof Uint8Array) return { key: keyBytes(range), rangeEnd: none };
+  if (isSingleKey(range)) return { key: keyBytes(range), rangeEnd: none };
   if ("all" in range) return { key: zero, rangeEnd: zero };
   if ("prefix" in range) return prefixRange(keyBytes(range.prefix));
   const from = keyBytes(range.from);
   // The smallest key there can be is one zero byte; an empty one is refused.
   const key = from.length === 0 ? zero : from;
-  return { key, rangeEnd: range.to === undefined ? zero : keyBytes(range.to) };
+  return { key, rangeEnd: range.to === undefined ? zero : upperEnd(key, keyBytes(range.to)) };
 }
 
 /** True if the range names exactly one key. */
 export function isSingleKey(range: KeyRange): range is Key {
   return typeof range === "string" || range instanceof Uint8Array;
+}
+
+/** The range as seen from outside a namespace: never a key that does not begin with `prefix`. */
+export function rangeInside(prefix: Bytes, { key, rangeEnd }: WireRange): WireRange {
+  const end = rangeEnd.length === 0 ? none : isNoEnd(rangeEnd) ? prefixEnd(prefix) : concat(prefix, rangeEnd);
+  return { key: concat(prefix, key), rangeEnd: end };
+}
+
+/** The smallest key that is greater. */
+export function keyAfter(key: Bytes): Bytes {
+  return concat(key, zero);
+}
+
+export function startsWith(key: Bytes, prefix: Bytes): boolean {
+  return key.length >= prefix.length && prefix.every((byte, index) => key[index] === byte);
+}
+
+export function sameBytes(one: Bytes, other: Bytes): boolean {
+  return one.length === other.length && startsWith(one, other);
+}
+
+export function concat(first: Bytes, second: Bytes): Bytes {
+  const joined = new Uint8Array(first.length + second.length);
+  joined.set(first);
+  joined.set(second, first.length);
+  return joined;
+}
+
+/** An end of nothing or of one zero byte has a meaning of its own on the wire; no key is below either. */
+function upperEnd(from: Bytes, to: Bytes): Bytes {
+  return to.length === 0 || isNoEnd(to) ? from : to;
+}
+
+function isNoEnd(rangeEnd: Bytes): boolean {
+  return rangeEnd.length === 1 && rangeEnd[0] === 0;
 }
 
 function prefixRange(prefix: Bytes): WireRange {

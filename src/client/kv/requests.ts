@@ -4,7 +4,7 @@ import type { Bytes } from "../options.js";
 import { revisionOf } from "./convert.js";
 import { keyBytes, wireRange } from "./range.js";
 import type { OpDeleteOptions, OpGetOptions, OpPutOptions } from "./txn-types.js";
-import type { Key, KeyRange, PutOptions, Sort } from "./types.js";
+import type { Binding, BindOptions, Key, KeyRange, PutOptions, Sort } from "./types.js";
 
 const sortTargets = {
   key: rpc.RangeRequest_SortTarget.KEY,
@@ -44,6 +44,12 @@ export function putRequest(key: Key, value: Bytes, options: OpPutOptions): rpc.P
     ignoreValue: false,
     ignoreLease: keep,
   };
+}
+
+/** The put that leaves the value alone. The server refuses it for a key that is not there. */
+export function bindRequest(key: Key, lease: Binding, options: Pick<BindOptions, "previous">): rpc.PutRequest {
+  const id = lease === "none" ? {} : { lease };
+  return { ...putRequest(key, new Uint8Array(0), { ...id, previous: options.previous ?? false }), ignoreValue: true };
 }
 
 export function deleteRequest(range: KeyRange, options: OpDeleteOptions): rpc.DeleteRangeRequest {

@@ -41,7 +41,8 @@ export interface RangeOp {
 export interface PutOp {
   readonly kind: "put";
   readonly key: Key;
-  readonly value: Key;
+  /** undefined leaves the value that is there. */
+  readonly value: Key | undefined;
   readonly options: OpPutOptions;
 }
 export interface DeleteOp {

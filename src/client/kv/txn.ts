@@ -1,5 +1,6 @@
 /** Transactions: what `op` and `cmp` make, and its way to the wire and back. */
 import * as rpc from "../../../proto/gen/etcd/rpc.js";
+import type { Lease } from "../lease/types.js";
 import { deleteResultOf, headerOf, putResultOf, rangeResultOf } from "./convert.js";
 import { keyBytes, wireRange } from "./range.js";
 import { deleteRequest, putRequest, rangeRequest } from "./requests.js";
@@ -14,12 +15,19 @@ import type {
   TxnResult,
   TxnSpec,
 } from "./txn-types.js";
-import type { Codec, Header, Key, KeyRange, RevisionInput } from "./types.js";
+import type { Binding, Codec, Header, Key, KeyRange, RevisionInput } from "./types.js";
 
 /** Makes the operations of a transaction. */
 export const op = {
   get: (range: KeyRange, options: OpGetOptions = {}): Op<"range"> => ({ kind: "range", range, options }),
   put: (key: Key, value: Key, options: OpPutOptions = {}): Op<"put"> => ({ kind: "put", key, value, options }),
+  /** Puts the key under another lease, or none, with the value it has. */
+  bind: (key: Key, lease: Binding, options: Pick<OpPutOptions, "previous"> = {}): Op<"put"> => ({
+    kind: "put",
+    key,
+    value: undefined,
+    options: lease === "none" ? options : { ...options, lease },
+  }),
   delete: (range: KeyRange, options: OpDeleteOptions = {}): Op<"delete"> => ({ kind: "delete", range, options }),
   txn: <const T extends readonly Op[], const E extends readonly Op[] = []>(spec: TxnSpec<T, E>): Op<"txn", T, E> => ({
     kind: "txn",
@@ -27,16 +35,18 @@ export const op = {
   }),
 };
 
+const nothing = new Uint8Array(0);
+
 type NumberTarget = Exclude<Compare["target"], "value">;
 
-function numberComparison(target: NumberTarget, range: KeyRange): Comparison<RevisionInput> {
+function numberComparison(target: NumberTarget, range: KeyRange): Comparison<Lease | RevisionInput> {
   const make =
     (result: Compare["result"]) =>
-    (operand: RevisionInput): Compare => ({
+    (operand: Lease | RevisionInput): Compare => ({
       target,
       result,
       range,
-      operand: BigInt(operand),
+      operand: typeof operand === "object" ? operand.id : BigInt(operand),
     });
   return { equal: make("equal"), notEqual: make("notEqual"), greater: make("greater"), less: make("less") };
 }
@@ -53,7 +63,8 @@ export const cmp = {
   version: (range: KeyRange): Comparison<RevisionInput> => numberComparison("version", range),
   createRevision: (range: KeyRange): Comparison<RevisionInput> => numberComparison("createRevision", range),
   modRevision: (range: KeyRange): Comparison<RevisionInput> => numberComparison("modRevision", range),
-  lease: (range: KeyRange): Comparison<RevisionInput> => numberComparison("lease", range),
+  /** Of the lease a key is bound to, 0n for none. */
+  lease: (range: KeyRange): Comparison<Lease | RevisionInput> => numberComparison("lease", range),
   value: valueComparison,
   exists: (key: Key): Compare => numberComparison("createRevision", key).greater(0n),
   absent: (key: Key): Compare => numberComparison("createRevision", key).equal(0n),
@@ -61,10 +72,21 @@ export const cmp = {
 
 export function txnRequest(spec: TxnSpec<readonly Op[], readonly Op[]>): rpc.TxnRequest {
   return {
-    compare: (spec.if ?? []).map(wireCompare),
+    compare: wireCompares(spec.if ?? []),
     success: spec.then.map(requestOp),
     failure: (spec.else ?? []).map(requestOp),
   };
+}
+
+export function wireCompares(compares: readonly Compare[]): rpc.Compare[] {
+  return compares.map(wireCompare);
+}
+
+/** True if some guard failed, in the transaction or in one inside of the branch that ran. */
+export function anyGuardFailed({ succeeded, responses }: rpc.TxnResponse): boolean {
+  return (
+    !succeeded || responses.some(({ response }) => response?.$case === "responseTxn" && anyGuardFailed(response.value))
+  );
 }
 
 /** The results of the branch that ran, in the order of its operations. */
@@ -80,10 +102,10 @@ export function txnResultOf<T extends readonly Op[], E extends readonly Op[], V>
 }
 
 /** The results of the branch that ran; the caller says which operations it had. */
-export function branchResults<T extends readonly Op[], V>(
+function branchResults<T extends readonly Op[], V>(
   response: rpc.TxnResponse,
   codec: Codec<V>,
-  header: Header = headerOf(response.header),
+  header: Header,
 ): ResultsOf<T, V> {
   const results: unknown[] = response.responses.map((item) => resultOf(item, header, codec));
   // The server answers in the order of the request, which is the order of the tuple type.
@@ -109,8 +131,9 @@ function requestOp(operation: Op): rpc.RequestOp {
     case "range":
       return { request: { $case: "requestRange", value: rangeRequest(operation.range, operation.options) } };
     case "put": {
-      const value = putRequest(operation.key, keyBytes(operation.value), operation.options);
-      return { request: { $case: "requestPut", value } };
+      const { key, value, options } = operation;
+      const put = putRequest(key, value === undefined ? nothing : keyBytes(value), options);
+      return { request: { $case: "requestPut", value: { ...put, ignoreValue: value === undefined } } };
     }
     case "delete":
       return { request: { $case: "requestDeleteRange", value: deleteRequest(operation.range, operation.options) } };
