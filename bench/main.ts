@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: litecd and a real etcd side by side, under the same load in the same run, alone and in a cluster of
- * three. `npm run bench -- failover` measures what failures cost instead, `npm run bench -- cluster` the cluster alone.
+ * three. `npm run bench -- failover` measures what failures cost instead, `npm run bench -- cluster` the cluster alone, and
+ * `npm run bench -- sdk` our SDK beside microsoft/etcd3.
  * Needs h2load and LITECD_TEST_ETCD (the folder of a real etcd). LITECD_BENCH_SECONDS, LITECD_BENCH_WARM_UP_SECONDS and
  * LITECD_BENCH_ROUNDS make it shorter or longer.
  */
@@ -13,6 +14,7 @@ import { failoverRows } from "./failover/rows.js";
 import { type Operation, operations } from "./frames.js";
 import type { InFlight } from "./h2load.js";
 import { type Row, report } from "./report.js";
+import { sdkRows } from "./sdk/rows.js";
 
 const seconds = Number(process.env["LITECD_BENCH_SECONDS"] ?? 5);
 const rounds = Number(process.env["LITECD_BENCH_ROUNDS"] ?? 3);
@@ -67,7 +69,9 @@ async function bench(): Promise<string> {
   const [cpu] = cpus();
   const machine = `${cpus().length} x ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB`;
   const versions = `Node ${process.versions.node}, etcd ${await etcdVersion()}`;
-  return report({ date: new Date(), machine, versions }, await rowsOf(process.argv[2]));
+  const chapter = process.argv[2];
+  const theirs = chapter === "sdk" ? "etcd3" : "etcd";
+  return report({ date: new Date(), machine, versions, theirs }, await rowsOf(chapter));
 }
 
 async function rowsOf(chapter: string | undefined): Promise<Row[]> {
@@ -78,8 +82,10 @@ async function rowsOf(chapter: string | undefined): Promise<Row[]> {
       return clusterRows();
     case "failover":
       return failoverRows(programs, progress);
+    case "sdk":
+      return sdkRows(programs[1], progress);
   }
-  throw new Error(`there is no chapter ${chapter}: leave it out, or say cluster or failover`);
+  throw new Error(`there is no chapter ${chapter}: leave it out, or say cluster, failover or sdk`);
 }
 
 async function etcdVersion(): Promise<string> {

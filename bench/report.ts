@@ -3,7 +3,7 @@
 /** One row: what was measured, and the samples of both sides. */
 export interface Row {
   readonly name: string;
-  readonly unit: "calls/s" | "ms" | "MiB" | "s" | "writes" | "elections";
+  readonly unit: "calls/s" | "events/s" | "ms" | "MiB" | "s" | "writes" | "elections";
   readonly ours: readonly number[];
   /** Empty if it cannot be measured there. */
   readonly theirs: readonly number[];
@@ -14,9 +14,11 @@ export interface Circumstances {
   readonly date: Date;
   readonly machine: string;
   readonly versions: string;
+  /** What is measured beside ours. */
+  readonly theirs: "etcd" | "etcd3";
 }
 
-export function report({ date, machine, versions }: Circumstances, rows: readonly Row[]): string {
+export function report({ date, machine, versions, theirs: other }: Circumstances, rows: readonly Row[]): string {
   const lines = rows.map(({ name, unit, ours, theirs }) => {
     const a = median(ours);
     if (theirs.length === 0) return `| ${name} | ${number(a)} ${unit} | | |`;
@@ -26,7 +28,7 @@ export function report({ date, machine, versions }: Circumstances, rows: readonl
   return [
     `Measured on ${date.toISOString().slice(0, 10)}: ${machine}; ${versions}.`,
     "",
-    "| | litecd | etcd | litecd / etcd |",
+    `| | litecd | ${other} | litecd / ${other} |`,
     "|---|---:|---:|---:|",
     ...lines,
   ].join("\n");

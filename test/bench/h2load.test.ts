@@ -46,7 +46,12 @@ describe("the prepared frames", () => {
 
 describe("the report", () => {
   it("shows medians and their ratio", () => {
-    const circumstances = { date: new Date("2026-11-22T10:00:00Z"), machine: "2 x CPU, 8 GiB", versions: "Node 20" };
+    const circumstances = {
+      date: new Date("2026-11-22T10:00:00Z"),
+      machine: "2 x CPU, 8 GiB",
+      versions: "Node 20",
+      theirs: "etcd",
+    } as const;
     const rows = [{ name: "put, 1 in flight", unit: "calls/s", ours: [600, 100_000, 500], theirs: [1200] } as const];
     expect(report(circumstances, rows)).toBe(
       [
