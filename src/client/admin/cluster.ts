@@ -23,11 +23,28 @@ export class ClusterCalls implements Cluster {
     return members.map(memberOf);
   }
 
-  async add(
-    peerUrls: readonly string[],
-    options: CallOptions & { readonly learner?: boolean } = {},
-  ): Promise<MemberInfo> {
-    const request = { peerURLs: [...peerUrls], isLearner: options.learner ?? false };
+  add(peerUrls: readonly string[], options: CallOptions = {}): Promise<MemberInfo> {
+    return this.addAs({ peerURLs: [...peerUrls], isLearner: false }, options);
+  }
+
+  addLearner(peerUrls: readonly string[], options: CallOptions = {}): Promise<MemberInfo> {
+    return this.addAs({ peerURLs: [...peerUrls], isLearner: true }, options);
+  }
+
+  async update(id: bigint, peerUrls: readonly string[], options: CallOptions = {}): Promise<MemberInfo[]> {
+    const request = { ID: id, peerURLs: [...peerUrls] };
+    return (await this.calls.unary(clusterMethods.memberUpdate, request, options)).members.map(memberOf);
+  }
+
+  async promote(id: bigint, options: CallOptions = {}): Promise<MemberInfo[]> {
+    return (await this.calls.unary(clusterMethods.memberPromote, { ID: id }, options)).members.map(memberOf);
+  }
+
+  async remove(id: bigint, options: CallOptions = {}): Promise<MemberInfo[]> {
+    return (await this.calls.unary(clusterMethods.memberRemove, { ID: id }, options)).members.map(memberOf);
+  }
+
+  private async addAs(request: rpc.MemberAddRequest, options: CallOptions): Promise<MemberInfo> {
     const { member } = await this.calls.unary(clusterMethods.memberAdd, request, options);
     if (member !== undefined) return memberOf(member);
     throw new EtcdError("the server did not say which member it added", {
@@ -35,18 +52,6 @@ export class ClusterCalls implements Cluster {
       grpcStatus: Code.INTERNAL,
       outcome: "applied",
     });
-  }
-
-  async update(id: bigint, peerUrls: readonly string[], options: CallOptions = {}): Promise<void> {
-    await this.calls.unary(clusterMethods.memberUpdate, { ID: id, peerURLs: [...peerUrls] }, options);
-  }
-
-  async promote(id: bigint, options: CallOptions = {}): Promise<void> {
-    await this.calls.unary(clusterMethods.memberPromote, { ID: id }, options);
-  }
-
-  async remove(id: bigint, options: CallOptions = {}): Promise<void> {
-    await this.calls.unary(clusterMethods.memberRemove, { ID: id }, options);
   }
 }
 
