@@ -10,21 +10,29 @@ export interface LeaseInfo {
   /** Empty unless asked for. */
   readonly keys: Bytes[];
 }
+/**
+ * "held": surely alive. "suspect": this process was suspended for a while, and only the renewal now under way can tell.
+ * "lost": see the signal's reason.
+ */
+export type LeaseState = "held" | "suspect" | "lost";
+
 /** A lease this process holds. Disposing revokes it. */
 export interface Lease extends AsyncDisposable {
   readonly id: bigint;
+  readonly state: LeaseState;
   /** Seconds, as the server granted them. */
   readonly ttl: number;
   /** Aborts with a LeaseLostError no later than the server can let the lease expire. */
   readonly signal: AbortSignal;
-  /** Time for which the lease surely lives, counted from when the last acknowledged renewal was sent. */
+  /** Time for which the lease surely lives, counted from when the last acknowledged renewal was sent; 0 unless held. */
   readonly remainingMs: number;
-  /** Resolves once, when the lease is lost. */
+  /** Resolves once, when the lease is lost; never rejects. */
   readonly lost: Promise<LeaseLostError>;
   /** Renews now; resolves with the granted seconds. */
   refresh(options?: CallOptions): Promise<number>;
   /** Stops renewing; the lease then runs out by itself. */
   release(): void;
+  /** Ends the lease and deletes its keys. If that fails, the lease is still held and renewed. */
   revoke(options?: CallOptions): Promise<void>;
 }
 export interface Leases {
