@@ -45,6 +45,7 @@ export async function openConnection(values: GlobalValues, given: ReadonlyMap<st
       timeoutMs: milliseconds(values["keepalive-timeout"]),
     },
     requestBytesMax: Number(values["max-request-bytes"]) || 2 * megabyte,
+    log: () => {}, // etcdctl prints answers and errors, and nothing else
   };
   const auth =
     endpoints.length === 0 ? undefined : await login(values, { ...options, endpoints: endpoints.map(address) });

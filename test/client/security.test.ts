@@ -155,7 +155,7 @@ describe.each(targets)("security", (target) => {
       const log = (entry: LogEntry): void => void entries.push(entry);
       await using client = createClient({ endpoints: server.endpoint, tls: { insecureSkipVerify: true }, log });
       expect(await client.get("tls")).toBeUndefined();
-      expect(entries).toMatchObject([{ level: "warn", message: "TLS: the server's certificate is not verified" }]);
+      expect(entries).toMatchObject([{ level: "warn", message: expect.stringContaining("is not verified") }]);
     });
   });
 });

@@ -3,7 +3,7 @@
  * to `createClient`.
  */
 import type { DeepPartial } from "../../../proto/gen/etcd/rpc.js";
-import type { LogEntry, TlsOptions } from "../options.js";
+import type { GrpcInterceptor, LogEntry, TlsOptions } from "../options.js";
 
 /** What decides how a call is made and repeated. */
 export interface MethodFacts {
@@ -14,6 +14,11 @@ export interface MethodFacts {
    * asked, so it needs no leader.
    */
   readonly kind: "read" | "write" | "local";
+  /**
+   * "serves": the leader does the work, so going there saves a hop. "known": any member that knows a leader can answer.
+   * "irrelevant": the member answers from what it has.
+   */
+  readonly leader: "serves" | "known" | "irrelevant";
 }
 
 /** One RPC as data. */
@@ -30,17 +35,32 @@ export interface WireCall {
   readonly signal: AbortSignal | undefined;
 }
 
-/** A call that ended with a status. `sent` is false only if the request surely never left. */
+/** A call that ended with a status. */
 export class TransportError extends Error {
   override readonly name = "TransportError";
   readonly grpcStatus: number;
+  /** False only if the request surely never left. */
   readonly sent: boolean;
+  /** True if this endpoint will refuse until someone changes a certificate or an option: waiting mends nothing. */
+  readonly lasting: boolean;
 
-  constructor(message: string, facts: { grpcStatus: number; sent: boolean; cause?: unknown }) {
+  constructor(message: string, facts: { grpcStatus: number; sent: boolean; lasting?: boolean; cause?: unknown }) {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
     this.grpcStatus = facts.grpcStatus;
     this.sent = facts.sent;
+    this.lasting = facts.lasting ?? false;
   }
+}
+
+/**
+ * What happened to a connection. "connected" and "disconnected" alternate; "failed" is an attempt that did not lead to
+ * a connection, after `durationMs`.
+ */
+export interface ConnectionEvent {
+  readonly type: "connected" | "disconnected" | "failed";
+  readonly endpoint: string;
+  readonly durationMs?: number;
+  readonly cause?: Error;
 }
 
 /** A two-way stream. Iterating rejects with a TransportError; breaking out of the loop cancels the stream. */
@@ -68,6 +88,9 @@ export interface Connection {
 
 export interface ConnectionSettings {
   readonly tls: TlsOptions | undefined;
+  readonly interceptors?: readonly GrpcInterceptor[];
+  /** Told of everything that happens to the connection. Must not throw. */
+  readonly onConnection?: (event: ConnectionEvent) => void;
   readonly keepAlive: { readonly timeMs: number; readonly timeoutMs: number } | false;
   readonly requestBytesMax: number;
   readonly connectTimeoutMs: number;
