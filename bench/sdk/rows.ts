@@ -20,7 +20,8 @@ const value = "v".repeat(256);
 /** The length of the history that one watcher reads, and that a hundred read. */
 const history = { long: { prefix: "long/", events: 200_000 }, short: { prefix: "short/", events: 2_000 } };
 
-const eventsPerRevision = 100;
+const eventsPerRevision = 10;
+const writers = 64;
 
 type Task = Load extends infer L ? (L extends Load ? Omit<L, "client" | "endpoint"> : never) : never;
 
@@ -79,19 +80,23 @@ export async function sdkRows(etcd: Program, progress: (line: string) => void): 
 }
 
 /**
- * Writes the histories that watchers will read, a hundred events a revision: etcd sends a watcher that catches up at most
- * a thousand revisions every 100 ms, and the clients are to be the limit.
+ * Writes the histories that watchers will read, ten events a revision. etcd sends a watcher that catches up at most a
+ * thousand revisions every 100 ms, and the clients are to be the limit; with more, a message would be over the 4 MiB that
+ * etcd3 accepts.
  */
 async function fill(endpoint: string): Promise<void> {
   await using client = createClient({ endpoints: endpoint });
   for (const { prefix, events } of Object.values(history)) {
     const puts = Array.from({ length: eventsPerRevision }, (_, index) => op.put(`${prefix}${index}`, value));
     // oxlint-disable-next-line unicorn/no-thenable -- etcd's word for the branch
-    for (let written = 0; written < events; written += puts.length) await client.txn({ then: puts });
+    const write = (): Promise<unknown> => client.txn({ then: puts });
+    for (let left = events / eventsPerRevision; left > 0; left -= writers) {
+      await Promise.all(Array.from({ length: Math.min(left, writers) }, write));
+    }
   }
 }
 
 async function inChild(load: Load): Promise<Sample> {
-  const { stdout } = await promisify(execFile)(process.execPath, [child, JSON.stringify(load)], { timeout: 300_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, [child, JSON.stringify(load)], { timeout: 60_000 });
   return JSON.parse(stdout) as Sample;
 }
