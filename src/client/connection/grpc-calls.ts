@@ -156,28 +156,18 @@ function transportError({ code, details }: Pick<Status, "code" | "details">, cau
   return new TransportError(details, { grpcStatus: code, sent: !neverLeft(code, details), cause });
 }
 
-/** What the calls of a connection send along hardly ever changes; grpc-js copies what it is given. */
+/** Calls that add nothing of their own share a record, and so its metadata too: grpc-js copies what it is given. */
 export class MetadataCache {
-  private last: { readonly record: Readonly<Record<string, string>>; readonly metadata: Metadata } | undefined;
+  private readonly made = new WeakMap<Readonly<Record<string, string>>, Metadata>();
 
   get(record: Readonly<Record<string, string>>): Metadata {
-    if (this.last !== undefined && same(this.last.record, record)) return this.last.metadata;
+    const known = this.made.get(record);
+    if (known !== undefined) return known;
     const metadata = new Metadata();
     for (const [key, value] of Object.entries(record)) metadata.set(key, value);
-    this.last = { record: { ...record }, metadata };
+    this.made.set(record, metadata);
     return metadata;
   }
-}
-
-function same(one: Readonly<Record<string, string>>, other: Readonly<Record<string, string>>): boolean {
-  if (one === other) return true;
-  let surplus = 0;
-  for (const key in one) {
-    if (one[key] !== other[key]) return false;
-    surplus++;
-  }
-  for (const _ in other) surplus--;
-  return surplus === 0;
 }
 
 function deadlineMsOf({ deadlineMs }: WireCall): number | undefined {

@@ -56,11 +56,11 @@ export interface ConnectionMessage {
   readonly cause?: Error;
 }
 
-/** A watch goes on, on another stream. */
+/** A watch goes on, on another stream than the one that broke. */
 export interface WatchResume {
-  readonly endpoint: string;
-  /** The first revision that the new stream was asked for. */
+  /** The next revision it has to deliver. */
   readonly revision: bigint;
+  /** From the break until a server confirmed the watch again. */
   readonly disconnectedMs: number;
 }
 
