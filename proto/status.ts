@@ -139,6 +139,12 @@ export const status = {
     code: Code.UNKNOWN,
     message: "etcdserver: request timed out, leader transfer took too long",
   },
+  AuthNoPasswordUser: {
+    code: Code.UNKNOWN,
+    message: "auth: authentication failed, password was given for no password user",
+  },
+  PasswordTooLong: { code: Code.UNKNOWN, message: "bcrypt: password length exceeds 72 bytes" },
+  TokenVerifyOnly: { code: Code.UNKNOWN, message: "auth: token signing attempted with verify-only key" },
   UnknownMethod: { code: Code.UNKNOWN, message: "etcdserver: unknown method" },
   NotPrimaryLessor: { code: Code.UNKNOWN, message: "not a primary lessor" },
   ElectionNoLeader: { code: Code.UNKNOWN, message: "election: no leader" },

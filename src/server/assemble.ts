@@ -73,6 +73,8 @@ export interface MemberWorld extends Omit<ReplicaOptions, "onApplied" | "onResto
   readonly watch: WatchOptions;
   /** Told about each applied batch after the watchers were. */
   readonly onApplied?: AppliedListener;
+  /** Told that another state has replaced all of it, after the watchers were. */
+  readonly onRestored?: () => void;
   /** Cuts the links to the others; called when the member has stopped, before its state can no longer be read. */
   readonly closePeers?: () => Promise<void>;
 }
@@ -100,7 +102,10 @@ export function assembleMember(world: MemberWorld): AssembledMember {
       hub.onApplied(batch);
       world.onApplied?.(batch);
     },
-    onRestored: () => hub.restored(),
+    onRestored: () => {
+      hub.restored();
+      world.onRestored?.();
+    },
   });
   let stopTicking: (() => void) | undefined;
   const tick = (): void => {

@@ -168,6 +168,7 @@ export class SequentialModel {
       case "leaseCheckpoint":
       case "clusterVersionSet":
       case "downgrade":
+      case "auth":
         return "";
     }
   }

@@ -8,6 +8,15 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
   AlarmRequest,
+  AuthDisableRequest,
+  AuthEnableRequest,
+  AuthRoleAddRequest,
+  AuthRoleDeleteRequest,
+  AuthRoleGrantPermissionRequest,
+  AuthRoleRevokePermissionRequest,
+  AuthUserDeleteRequest,
+  AuthUserGrantRoleRequest,
+  AuthUserRevokeRoleRequest,
   CompactionRequest,
   DeleteRangeRequest,
   DowngradeRequest,
@@ -29,6 +38,8 @@ export interface Command {
   origin: bigint;
   boot: number;
   sequence: bigint;
+  /** On whose behalf; whether he may is decided when the command is applied. Absent: somebody without credentials. */
+  caller: Caller | undefined;
   body:
     | { $case: "put"; value: PutRequest }
     | { $case: "deleteRange"; value: DeleteRangeRequest }
@@ -47,7 +58,55 @@ export interface Command {
     | { $case: "memberUpdate"; value: MemberUpdate }
     | { $case: "memberPromote"; value: MemberPromote }
     | { $case: "leaseCheckpoint"; value: LeaseCheckpoint }
+    | { $case: "auth"; value: Auth }
     | undefined;
+}
+
+export interface Caller {
+  user: string;
+  /** Revision of the auth store when the caller's credentials were looked at. */
+  authRevision: bigint;
+  /** A member itself (an expired lease, an alarm, a compaction), which may do anything; then there is no user. */
+  server: boolean;
+}
+
+/** What changes the auth store, or gives out a token. */
+export interface Auth {
+  op:
+    | { $case: "enable"; value: AuthEnableRequest }
+    | { $case: "disable"; value: AuthDisableRequest }
+    | { $case: "userAdd"; value: UserAdd }
+    | { $case: "userDelete"; value: AuthUserDeleteRequest }
+    | { $case: "userChangePassword"; value: UserChangePassword }
+    | { $case: "userGrantRole"; value: AuthUserGrantRoleRequest }
+    | { $case: "userRevokeRole"; value: AuthUserRevokeRoleRequest }
+    | { $case: "roleAdd"; value: AuthRoleAddRequest }
+    | { $case: "roleDelete"; value: AuthRoleDeleteRequest }
+    | { $case: "roleGrantPermission"; value: AuthRoleGrantPermissionRequest }
+    | { $case: "roleRevokePermission"; value: AuthRoleRevokePermissionRequest }
+    | { $case: "tokenAssign"; value: TokenAssign }
+    | undefined;
+}
+
+/** A user with the hash of his password: the password itself never enters the log. */
+export interface UserAdd {
+  name: string;
+  passwordHash: string;
+  noPassword: boolean;
+}
+
+export interface UserChangePassword {
+  name: string;
+  passwordHash: string;
+}
+
+/** A token for a user whose password was right. The token is a secret and the index of this entry. */
+export interface TokenAssign {
+  user: string;
+  /** SHA-256 of the secret: whoever reads the log learns no token from it. */
+  secretDigest: Uint8Array;
+  /** Revision of the auth store at which the password was right; with another one the token is refused. */
+  authRevision: bigint;
 }
 
 /** A lease with its final id and time to live (seconds): chosen by the member that received the request. */
@@ -107,7 +166,7 @@ export interface LeaseCheckpoint_Remaining {
 }
 
 function createBaseCommand(): Command {
-  return { origin: 0n, boot: 0, sequence: 0n, body: undefined };
+  return { origin: 0n, boot: 0, sequence: 0n, caller: undefined, body: undefined };
 }
 
 export const Command: MessageFns<Command> = {
@@ -126,6 +185,9 @@ export const Command: MessageFns<Command> = {
         throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
       }
       writer.uint32(24).uint64(message.sequence);
+    }
+    if (message.caller !== undefined) {
+      Caller.encode(message.caller, writer.uint32(34).fork()).join();
     }
     switch (message.body?.$case) {
       case "put":
@@ -173,6 +235,9 @@ export const Command: MessageFns<Command> = {
       case "leaseCheckpoint":
         LeaseCheckpoint.encode(message.body.value, writer.uint32(194).fork()).join();
         break;
+      case "auth":
+        Auth.encode(message.body.value, writer.uint32(202).fork()).join();
+        break;
     }
     return writer;
   },
@@ -212,6 +277,14 @@ export const Command: MessageFns<Command> = {
             }
 
             message.sequence = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.caller = Caller.decode(reader, reader.uint32());
             continue;
           }
           case 10: {
@@ -334,6 +407,14 @@ export const Command: MessageFns<Command> = {
             message.body = { $case: "leaseCheckpoint", value: LeaseCheckpoint.decode(reader, reader.uint32()) };
             continue;
           }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.body = { $case: "auth", value: Auth.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -354,6 +435,9 @@ export const Command: MessageFns<Command> = {
     message.origin = (object.origin !== undefined && object.origin !== null) ? BigInt(object.origin) : 0n;
     message.boot = object.boot ?? 0;
     message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+    message.caller = (object.caller !== undefined && object.caller !== null)
+      ? Caller.fromPartial(object.caller)
+      : undefined;
     switch (object.body?.$case) {
       case "put": {
         if (object.body?.value !== undefined && object.body?.value !== null) {
@@ -445,7 +529,590 @@ export const Command: MessageFns<Command> = {
         }
         break;
       }
+      case "auth": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "auth", value: Auth.fromPartial(object.body.value) };
+        }
+        break;
+      }
     }
+    return message;
+  },
+};
+
+function createBaseCaller(): Caller {
+  return { user: "", authRevision: 0n, server: false };
+}
+
+export const Caller: MessageFns<Caller> = {
+  encode(message: Caller, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.user !== "") {
+      writer.uint32(10).string(message.user);
+    }
+    if (message.authRevision !== 0n) {
+      if (BigInt.asUintN(64, message.authRevision) !== message.authRevision) {
+        throw new globalThis.Error("value provided for field message.authRevision of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.authRevision);
+    }
+    if (message.server !== false) {
+      writer.uint32(24).bool(message.server);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Caller {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCaller();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.authRevision = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.server = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Caller>, I>>(base?: I): Caller {
+    return Caller.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Caller>, I>>(object: I): Caller {
+    const message = createBaseCaller();
+    message.user = object.user ?? "";
+    message.authRevision = (object.authRevision !== undefined && object.authRevision !== null)
+      ? BigInt(object.authRevision)
+      : 0n;
+    message.server = object.server ?? false;
+    return message;
+  },
+};
+
+function createBaseAuth(): Auth {
+  return { op: undefined };
+}
+
+export const Auth: MessageFns<Auth> = {
+  encode(message: Auth, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.op?.$case) {
+      case "enable":
+        AuthEnableRequest.encode(message.op.value, writer.uint32(10).fork()).join();
+        break;
+      case "disable":
+        AuthDisableRequest.encode(message.op.value, writer.uint32(18).fork()).join();
+        break;
+      case "userAdd":
+        UserAdd.encode(message.op.value, writer.uint32(26).fork()).join();
+        break;
+      case "userDelete":
+        AuthUserDeleteRequest.encode(message.op.value, writer.uint32(34).fork()).join();
+        break;
+      case "userChangePassword":
+        UserChangePassword.encode(message.op.value, writer.uint32(42).fork()).join();
+        break;
+      case "userGrantRole":
+        AuthUserGrantRoleRequest.encode(message.op.value, writer.uint32(50).fork()).join();
+        break;
+      case "userRevokeRole":
+        AuthUserRevokeRoleRequest.encode(message.op.value, writer.uint32(58).fork()).join();
+        break;
+      case "roleAdd":
+        AuthRoleAddRequest.encode(message.op.value, writer.uint32(66).fork()).join();
+        break;
+      case "roleDelete":
+        AuthRoleDeleteRequest.encode(message.op.value, writer.uint32(74).fork()).join();
+        break;
+      case "roleGrantPermission":
+        AuthRoleGrantPermissionRequest.encode(message.op.value, writer.uint32(82).fork()).join();
+        break;
+      case "roleRevokePermission":
+        AuthRoleRevokePermissionRequest.encode(message.op.value, writer.uint32(90).fork()).join();
+        break;
+      case "tokenAssign":
+        TokenAssign.encode(message.op.value, writer.uint32(98).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Auth {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuth();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.op = { $case: "enable", value: AuthEnableRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.op = { $case: "disable", value: AuthDisableRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.op = { $case: "userAdd", value: UserAdd.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.op = { $case: "userDelete", value: AuthUserDeleteRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.op = { $case: "userChangePassword", value: UserChangePassword.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.op = { $case: "userGrantRole", value: AuthUserGrantRoleRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.op = { $case: "userRevokeRole", value: AuthUserRevokeRoleRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.op = { $case: "roleAdd", value: AuthRoleAddRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.op = { $case: "roleDelete", value: AuthRoleDeleteRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.op = {
+              $case: "roleGrantPermission",
+              value: AuthRoleGrantPermissionRequest.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.op = {
+              $case: "roleRevokePermission",
+              value: AuthRoleRevokePermissionRequest.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.op = { $case: "tokenAssign", value: TokenAssign.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Auth>, I>>(base?: I): Auth {
+    return Auth.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Auth>, I>>(object: I): Auth {
+    const message = createBaseAuth();
+    switch (object.op?.$case) {
+      case "enable": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "enable", value: AuthEnableRequest.fromPartial(object.op.value) };
+        }
+        break;
+      }
+      case "disable": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "disable", value: AuthDisableRequest.fromPartial(object.op.value) };
+        }
+        break;
+      }
+      case "userAdd": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "userAdd", value: UserAdd.fromPartial(object.op.value) };
+        }
+        break;
+      }
+      case "userDelete": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "userDelete", value: AuthUserDeleteRequest.fromPartial(object.op.value) };
+        }
+        break;
+      }
+      case "userChangePassword": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "userChangePassword", value: UserChangePassword.fromPartial(object.op.value) };
+        }
+        break;
+      }
+      case "userGrantRole": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "userGrantRole", value: AuthUserGrantRoleRequest.fromPartial(object.op.value) };
+        }
+        break;
+      }
+      case "userRevokeRole": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "userRevokeRole", value: AuthUserRevokeRoleRequest.fromPartial(object.op.value) };
+        }
+        break;
+      }
+      case "roleAdd": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "roleAdd", value: AuthRoleAddRequest.fromPartial(object.op.value) };
+        }
+        break;
+      }
+      case "roleDelete": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "roleDelete", value: AuthRoleDeleteRequest.fromPartial(object.op.value) };
+        }
+        break;
+      }
+      case "roleGrantPermission": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = {
+            $case: "roleGrantPermission",
+            value: AuthRoleGrantPermissionRequest.fromPartial(object.op.value),
+          };
+        }
+        break;
+      }
+      case "roleRevokePermission": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = {
+            $case: "roleRevokePermission",
+            value: AuthRoleRevokePermissionRequest.fromPartial(object.op.value),
+          };
+        }
+        break;
+      }
+      case "tokenAssign": {
+        if (object.op?.value !== undefined && object.op?.value !== null) {
+          message.op = { $case: "tokenAssign", value: TokenAssign.fromPartial(object.op.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseUserAdd(): UserAdd {
+  return { name: "", passwordHash: "", noPassword: false };
+}
+
+export const UserAdd: MessageFns<UserAdd> = {
+  encode(message: UserAdd, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.passwordHash !== "") {
+      writer.uint32(18).string(message.passwordHash);
+    }
+    if (message.noPassword !== false) {
+      writer.uint32(24).bool(message.noPassword);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UserAdd {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUserAdd();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.passwordHash = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.noPassword = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<UserAdd>, I>>(base?: I): UserAdd {
+    return UserAdd.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<UserAdd>, I>>(object: I): UserAdd {
+    const message = createBaseUserAdd();
+    message.name = object.name ?? "";
+    message.passwordHash = object.passwordHash ?? "";
+    message.noPassword = object.noPassword ?? false;
+    return message;
+  },
+};
+
+function createBaseUserChangePassword(): UserChangePassword {
+  return { name: "", passwordHash: "" };
+}
+
+export const UserChangePassword: MessageFns<UserChangePassword> = {
+  encode(message: UserChangePassword, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.passwordHash !== "") {
+      writer.uint32(18).string(message.passwordHash);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UserChangePassword {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUserChangePassword();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.passwordHash = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<UserChangePassword>, I>>(base?: I): UserChangePassword {
+    return UserChangePassword.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<UserChangePassword>, I>>(object: I): UserChangePassword {
+    const message = createBaseUserChangePassword();
+    message.name = object.name ?? "";
+    message.passwordHash = object.passwordHash ?? "";
+    return message;
+  },
+};
+
+function createBaseTokenAssign(): TokenAssign {
+  return { user: "", secretDigest: new Uint8Array(0), authRevision: 0n };
+}
+
+export const TokenAssign: MessageFns<TokenAssign> = {
+  encode(message: TokenAssign, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.user !== "") {
+      writer.uint32(10).string(message.user);
+    }
+    if (message.secretDigest.length !== 0) {
+      writer.uint32(18).bytes(message.secretDigest);
+    }
+    if (message.authRevision !== 0n) {
+      if (BigInt.asUintN(64, message.authRevision) !== message.authRevision) {
+        throw new globalThis.Error("value provided for field message.authRevision of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.authRevision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TokenAssign {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTokenAssign();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.secretDigest = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.authRevision = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<TokenAssign>, I>>(base?: I): TokenAssign {
+    return TokenAssign.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TokenAssign>, I>>(object: I): TokenAssign {
+    const message = createBaseTokenAssign();
+    message.user = object.user ?? "";
+    message.secretDigest = object.secretDigest ?? new Uint8Array(0);
+    message.authRevision = (object.authRevision !== undefined && object.authRevision !== null)
+      ? BigInt(object.authRevision)
+      : 0n;
     return message;
   },
 };

@@ -4,29 +4,34 @@
  */
 import type * as rpc from "../../../proto/gen/etcd/rpc.js";
 import type { Member } from "../state/types.js";
-import type { ApiDependencies } from "./dependencies.js";
+import type { GuardedDependencies } from "./dependencies.js";
 import { headerWithoutRevision } from "./header.js";
 import { validPeerUrls } from "./member-urls.js";
 import type { CallContext, ClusterHandlers } from "./types.js";
 
-export function createCluster(deps: ApiDependencies): ClusterHandlers {
-  const { replica } = deps;
+export function createCluster(deps: GuardedDependencies): ClusterHandlers {
+  const { replica, guard } = deps;
   return {
     memberAdd: (request, context) => memberAdd(deps, request, context),
     memberRemove: async ({ ID }, context) => {
+      await guard.admin(context);
       await replica.members.remove(ID, context);
       return withMembers(deps);
     },
     memberUpdate: async ({ ID, peerURLs }, context) => {
       // etcd takes any text here, and then no member can start any more (spec 15.1 no. 3).
-      await replica.members.update(ID, validPeerUrls(peerURLs), context);
+      const peerUrls = validPeerUrls(peerURLs);
+      await guard.admin(context);
+      await replica.members.update(ID, peerUrls, context);
       return withMembers(deps);
     },
     memberList: async ({ linearizable }, context) => {
       if (linearizable) await replica.linearizableRead(context);
+      await guard.user(context);
       return withMembers(deps);
     },
     memberPromote: async ({ ID }, context) => {
+      await guard.admin(context);
       await replica.members.promote(ID, context);
       return withMembers(deps);
     },
@@ -34,11 +39,12 @@ export function createCluster(deps: ApiDependencies): ClusterHandlers {
 }
 
 async function memberAdd(
-  deps: ApiDependencies,
+  deps: GuardedDependencies,
   { peerURLs, isLearner }: rpc.MemberAddRequest,
   context: CallContext,
 ): Promise<rpc.MemberAddResponse> {
   const peerUrls = validPeerUrls(peerURLs);
+  await deps.guard.admin(context);
   const added = await deps.replica.members.add({ peerUrls, learner: isLearner }, context);
   return { ...withMembers(deps), member: wireMember(added) };
 }
@@ -49,7 +55,7 @@ interface MembersNow {
 }
 
 /** The members as this member knows them, sorted by id. */
-function withMembers({ replica }: ApiDependencies): MembersNow {
+function withMembers({ replica }: GuardedDependencies): MembersNow {
   const members = replica.state.members().map(wireMember);
   return { header: headerWithoutRevision(replica), members: members.toSorted((a, b) => (a.ID < b.ID ? -1 : 1)) };
 }

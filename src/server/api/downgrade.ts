@@ -1,7 +1,7 @@
 /** Downgrade: may the cluster go one minor version back, prepare it, call it off (spec/server.md 7.3). */
 import * as rpc from "../../../proto/gen/etcd/rpc.js";
 import { status, WireError } from "../../../proto/status.js";
-import type { ApiDependencies } from "./dependencies.js";
+import type { GuardedDependencies } from "./dependencies.js";
 import { headerAt, headerNow } from "./header.js";
 import type { CallContext } from "./types.js";
 
@@ -11,11 +11,12 @@ interface Version {
 }
 
 export async function downgrade(
-  deps: ApiDependencies,
+  deps: GuardedDependencies,
   request: rpc.DowngradeRequest,
   context: CallContext,
 ): Promise<rpc.DowngradeResponse> {
-  const { replica } = deps;
+  const { replica, guard } = deps;
+  await guard.admin(context);
   switch (request.action) {
     case rpc.DowngradeRequest_DowngradeAction.VALIDATE:
       validate(deps, request.version);
@@ -32,16 +33,17 @@ export async function downgrade(
 }
 
 async function propose(
-  deps: ApiDependencies,
+  deps: GuardedDependencies,
   value: rpc.DowngradeRequest,
   context: CallContext,
 ): Promise<rpc.DowngradeResponse> {
-  const { revision } = await deps.replica.propose<"none">({ $case: "downgrade", value }, context);
+  const options = { signal: context.signal, caller: await deps.guard.caller(context) };
+  const { revision } = await deps.replica.propose<"none">({ $case: "downgrade", value }, options);
   return { header: headerAt(deps.replica, revision), version: clusterVersion(deps) };
 }
 
 /** Only to exactly one minor version below the cluster's. */
-function validate(deps: ApiDependencies, text: string): Version {
+function validate(deps: GuardedDependencies, text: string): Version {
   const target = parse(text);
   if (target === undefined) throw new WireError(status.WrongDowngradeVersionFormat);
   const current = parse(deps.replica.state.clusterVersion() ?? "");
@@ -53,7 +55,7 @@ function validate(deps: ApiDependencies, text: string): Version {
 }
 
 /** The cluster's version as `major.minor`, the form that 3.6 and later answer with. */
-function clusterVersion({ replica }: ApiDependencies): string {
+function clusterVersion({ replica }: GuardedDependencies): string {
   const current = parse(replica.state.clusterVersion() ?? "");
   return current === undefined ? "" : `${current.major}.${current.minor}`;
 }

@@ -16,19 +16,16 @@ import {
 } from "../../../proto/gen/etcd/rpc.js";
 import { Code, status, WireError } from "../../../proto/status.js";
 import { invariant } from "../invariant.js";
-import type { Clock } from "../runtime/clock.js";
-import type { WatchHub } from "../watch/hub.js";
 import { intervalOf, prefixEnd } from "../watch/ranges.js";
 import { abortError } from "./abort.js";
+import type { GuardedDependencies } from "./dependencies.js";
 import type { CallContext, KvHandlers, LeaseHandlers } from "./types.js";
 import { WatchFeed } from "./watch-feed.js";
 
 /** What the layered services are built on. */
-export interface LayerDependencies {
+export interface LayerDependencies extends Pick<GuardedDependencies, "hub" | "clock" | "guard" | "replica"> {
   readonly kv: KvHandlers;
   readonly lease: LeaseHandlers;
-  readonly hub: WatchHub;
-  readonly clock: Clock;
 }
 
 /** Time to live, in seconds, of the lease that is granted to a caller who brings none. Nobody keeps it alive. */
@@ -143,10 +140,12 @@ export interface Followed {
 
 /** Events from a revision on. Ends when they are compacted away before they could be read: look again, then. */
 export async function* follow(
-  { hub, clock }: LayerDependencies,
+  { hub, clock, guard, replica }: LayerDependencies,
   followed: Followed,
-  { signal }: CallContext,
+  context: CallContext,
 ): AsyncGenerator<Event> {
+  const { signal } = context;
+  replica.state.assertAllowed({ caller: await guard.caller(context), right: "read" }, followed);
   const feed = new WatchFeed({ hub, clock, signal, onAbort: status.Canceled });
   try {
     feed.stream.create({

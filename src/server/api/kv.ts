@@ -1,6 +1,6 @@
 /** The KV service: validate, read behind a barrier or propose, add the header (spec/server.md 3). */
 import type * as rpc from "../../../proto/gen/etcd/rpc.js";
-import type { ApiDependencies } from "./dependencies.js";
+import type { GuardedDependencies } from "./dependencies.js";
 import { headerAt } from "./header.js";
 import {
   isReadOnly,
@@ -15,7 +15,7 @@ import { putCostBytes, type Quota, txnCostBytes } from "./quota.js";
 import { rangeStream } from "./range-stream.js";
 import type { CallContext, KvHandlers } from "./types.js";
 
-export function createKv(dependencies: ApiDependencies, quota: Quota): KvHandlers {
+export function createKv(dependencies: GuardedDependencies, quota: Quota): KvHandlers {
   const deps = { ...dependencies, quota };
   return {
     range: (request, context) => range(deps, request, context),
@@ -28,37 +28,39 @@ export function createKv(dependencies: ApiDependencies, quota: Quota): KvHandler
 }
 
 async function range(
-  { replica, onCall }: ApiDependencies,
+  { replica, guard, onCall }: GuardedDependencies,
   request: rpc.RangeRequest,
   context: CallContext,
 ): Promise<rpc.RangeResponse> {
   validateRange(request);
   if (!request.serializable) await replica.linearizableRead(context);
-  const { kvs, count, more, revision } = replica.state.range(request);
+  const { kvs, count, more, revision } = replica.state.range(request, await guard.caller(context));
   onCall?.("range");
   return { header: headerAt(replica, revision), kvs: [...kvs], more, count: BigInt(count) };
 }
 
-interface KvDependencies extends ApiDependencies {
+interface KvDependencies extends GuardedDependencies {
   readonly quota: Quota;
 }
 
 async function put(deps: KvDependencies, request: rpc.PutRequest, context: CallContext): Promise<rpc.PutResponse> {
   await deps.quota.check(putCostBytes(request), context);
   validatePut(request);
-  const { revision, response } = await deps.replica.propose<"put">({ $case: "put", value: request }, context);
+  const options = { signal: context.signal, caller: await deps.guard.caller(context) };
+  const { revision, response } = await deps.replica.propose<"put">({ $case: "put", value: request }, options);
   deps.onCall?.("put");
   return { header: headerAt(deps.replica, revision), prevKv: response.previous };
 }
 
 async function deleteRange(
-  { replica, onCall }: ApiDependencies,
+  { replica, guard, onCall }: GuardedDependencies,
   request: rpc.DeleteRangeRequest,
   context: CallContext,
 ): Promise<rpc.DeleteRangeResponse> {
   validateDeleteRange(request);
   const body = { $case: "deleteRange", value: request } as const;
-  const { revision, response } = await replica.propose<"deleteRange">(body, context);
+  const options = { signal: context.signal, caller: await guard.caller(context) };
+  const { revision, response } = await replica.propose<"deleteRange">(body, options);
   onCall?.("deleteRange");
   const { deleted, previous } = response;
   return { header: headerAt(replica, revision), deleted: BigInt(deleted), prevKvs: [...previous] };
@@ -82,30 +84,32 @@ interface TxnResult {
 
 /** A transaction that only compares uses the barrier too: etcd answers it from local state (spec 15.1 no. 11). */
 async function readTxn(
-  { replica }: ApiDependencies,
+  { replica, guard }: GuardedDependencies,
   request: rpc.TxnRequest,
   context: CallContext,
 ): Promise<TxnResult> {
   if (!isSerializable(request)) await replica.linearizableRead(context);
-  return replica.state.readTxn(request);
+  return replica.state.readTxn(request, await guard.caller(context));
 }
 
 async function writeTxn(
-  { replica }: ApiDependencies,
+  { replica, guard }: GuardedDependencies,
   request: rpc.TxnRequest,
   context: CallContext,
 ): Promise<TxnResult> {
-  const { revision, response } = await replica.propose<"txn">({ $case: "txn", value: request }, context);
+  const options = { signal: context.signal, caller: await guard.caller(context) };
+  const { revision, response } = await replica.propose<"txn">({ $case: "txn", value: request }, options);
   return { revision, response: response.response };
 }
 
 async function compact(
-  { replica }: ApiDependencies,
+  { replica, guard }: GuardedDependencies,
   request: rpc.CompactionRequest,
   context: CallContext,
 ): Promise<rpc.CompactionResponse> {
   validateCompaction(request);
-  const { revision } = await replica.propose<"compact">({ $case: "compact", value: request }, context);
+  const options = { signal: context.signal, caller: await guard.caller(context) };
+  const { revision } = await replica.propose<"compact">({ $case: "compact", value: request }, options);
   if (request.physical) await replica.maintenance.compactionFinished(context);
   return { header: headerAt(replica, revision) };
 }

@@ -3,29 +3,38 @@ import * as rpc from "../../../proto/gen/etcd/rpc.js";
 import { status, WireError } from "../../../proto/status.js";
 import { serverVersion, storageVersion } from "../runtime/version.js";
 import type { Alarm } from "../state/types.js";
-import type { ApiDependencies } from "./dependencies.js";
+import type { GuardedDependencies } from "./dependencies.js";
 import { downgrade } from "./downgrade.js";
 import { headerAt, headerNow } from "./header.js";
 import { quotaBytes } from "./quota.js";
 import { snapshot } from "./snapshot.js";
 import type { CallContext, MaintenanceHandlers } from "./types.js";
 
-export function createMaintenance(deps: ApiDependencies): MaintenanceHandlers {
-  const { replica } = deps;
+export function createMaintenance(deps: GuardedDependencies): MaintenanceHandlers {
+  const { replica, guard } = deps;
   return {
     alarm: (request, context) => alarm(deps, request, context),
-    status: async () => statusNow(deps),
-    defragment: async () => {
+    status: async (_request, context) => {
+      await guard.user(context);
+      return statusNow(deps);
+    },
+    defragment: async (_request, context) => {
+      await guard.admin(context);
       await replica.maintenance.defragment();
       return { header: undefined };
     },
-    hash: async () => {
+    hash: async (_request, context) => {
+      await guard.admin(context);
       const hash = await replica.maintenance.hashAll();
       return { header: headerNow(replica), hash };
     },
-    hashKv: async (request) => hashKv(deps, request),
+    hashKv: async (request, context) => {
+      await guard.admin(context);
+      return hashKv(deps, request);
+    },
     snapshot: (_request, context) => snapshot(deps, context),
     moveLeader: async ({ targetID }, context) => {
+      await guard.admin(context);
       await replica.members.transfer(targetID, context);
       return { header: undefined };
     },
@@ -35,13 +44,14 @@ export function createMaintenance(deps: ApiDependencies): MaintenanceHandlers {
 
 /** Values that the API does not name are refused: etcd stops at an unknown action (spec 15.1 no. 4). */
 async function alarm(
-  { replica }: ApiDependencies,
+  { replica, guard }: GuardedDependencies,
   request: rpc.AlarmRequest,
   context: CallContext,
 ): Promise<rpc.AlarmResponse> {
   const known = isOneOf(rpc.AlarmRequest_AlarmAction, request.action) && isOneOf(rpc.AlarmType, request.alarm);
   if (!known) throw new WireError(status.InvalidAlarm);
-  const { revision, response } = await replica.propose<"alarm">({ $case: "alarm", value: request }, context);
+  const options = { signal: context.signal, caller: await guard.caller(context) };
+  const { revision, response } = await replica.propose<"alarm">({ $case: "alarm", value: request }, options);
   const alarms = response.alarms.map(({ memberId, type }) => ({ memberID: memberId, alarm: rpc.AlarmType[type] }));
   return { header: headerAt(replica, revision), alarms };
 }
@@ -51,7 +61,7 @@ function isOneOf(names: Readonly<Record<string, number>>, value: number): boolea
 }
 
 /** Answered from this member alone, also while there is no leader. */
-function statusNow({ replica, limits }: ApiDependencies): rpc.StatusResponse {
+function statusNow({ replica, limits }: GuardedDependencies): rpc.StatusResponse {
   const { leader, committedIndex, appliedIndex, term, learner } = replica.status();
   const { allocatedBytes, inUseBytes } = replica.state.size();
   const target = replica.state.downgradeTarget();
@@ -79,7 +89,7 @@ function alarmText({ memberId, type }: Alarm): string {
 }
 
 /** Revision 0 means the current one. A negative one never existed; etcd hashes something useless for it. */
-async function hashKv({ replica }: ApiDependencies, request: rpc.HashKVRequest): Promise<rpc.HashKVResponse> {
+async function hashKv({ replica }: GuardedDependencies, request: rpc.HashKVRequest): Promise<rpc.HashKVResponse> {
   if (request.revision < 0n) throw new WireError(status.Compacted);
   if (request.revision > BigInt(replica.state.revision())) throw new WireError(status.FutureRev);
   const { hash, compactRevision, hashRevision, revision } = await replica.maintenance.hashKv(Number(request.revision));

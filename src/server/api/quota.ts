@@ -10,6 +10,7 @@ import {
   type TxnRequest,
 } from "../../../proto/gen/etcd/rpc.js";
 import { status, WireError } from "../../../proto/status.js";
+import { theServer } from "../state/auth/types.js";
 import type { ApiDependencies } from "./dependencies.js";
 import type { CallContext } from "./types.js";
 
@@ -91,10 +92,14 @@ export class Quota {
   }
 }
 
-async function raiseAlarm({ replica, logger }: ApiDependencies, memberID: bigint, context: CallContext): Promise<void> {
+async function raiseAlarm(
+  { replica, logger }: ApiDependencies,
+  memberID: bigint,
+  { signal }: CallContext,
+): Promise<void> {
   const value = { action: AlarmRequest_AlarmAction.ACTIVATE, memberID, alarm: AlarmType.NOSPACE };
   try {
-    await replica.propose<"alarm">({ $case: "alarm", value }, context);
+    await replica.propose<"alarm">({ $case: "alarm", value }, { signal, caller: theServer });
   } catch (error) {
     // The write is refused all the same, and the next one tries again.
     logger.warn("failed to raise the NOSPACE alarm", { error });

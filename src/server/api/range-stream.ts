@@ -13,7 +13,7 @@ import { status, WireError } from "../../../proto/status.js";
 import type { RangeResult } from "../state/types.js";
 import { keyAfter, keyBytes, keyText } from "../watch/ranges.js";
 import { abortError, pause } from "./abort.js";
-import type { ApiDependencies } from "./dependencies.js";
+import type { GuardedDependencies } from "./dependencies.js";
 import { headerAt } from "./header.js";
 import { validateRange } from "./kv-validate.js";
 import type { CallContext } from "./types.js";
@@ -22,20 +22,21 @@ import type { CallContext } from "./types.js";
 const firstChunkKeys = 10;
 
 export async function* rangeStream(
-  deps: ApiDependencies,
+  deps: GuardedDependencies,
   request: RangeRequest,
   context: CallContext,
 ): AsyncGenerator<RangeStreamResponse> {
-  const { replica, clock, onCall } = deps;
+  const { replica, guard, clock, onCall } = deps;
   validateRangeStream(request);
   if (!request.serializable) await replica.linearizableRead(context);
+  const caller = await guard.caller(context);
   onCall?.("range");
   let chunkKeys = firstChunkKeys;
   let sent = 0;
   let first: RangeResult | undefined;
   let rest = request;
   for (;;) {
-    const result = replica.state.range(chunkOf(rest, chunkKeys, sent));
+    const result = replica.state.range(chunkOf(rest, chunkKeys, sent), caller);
     first ??= result;
     sent += result.kvs.length;
     const last = result.kvs.at(-1);

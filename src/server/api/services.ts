@@ -1,4 +1,5 @@
 /** Every service of the server, built once from what it stands on. */
+import { Guard } from "./auth/identity.js";
 import { createAuth } from "./auth.js";
 import { createCluster } from "./cluster.js";
 import type { ApiDependencies } from "./dependencies.js";
@@ -12,11 +13,12 @@ import { Quota } from "./quota.js";
 import type { Services } from "./types.js";
 import { createWatch } from "./watch.js";
 
-export function createServices(deps: ApiDependencies): Services {
+export function createServices(unguarded: ApiDependencies): Services {
+  const deps = { ...unguarded, guard: new Guard(unguarded) };
   const quota = new Quota(deps);
   const kv = createKv(deps, quota);
   const lease = createLease(deps, quota);
-  const layers = { kv, lease, hub: deps.hub, clock: deps.clock };
+  const layers = { ...deps, kv, lease };
   return {
     kv,
     lease,

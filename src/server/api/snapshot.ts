@@ -6,16 +6,18 @@ import { status } from "../../../proto/status.js";
 import { invariant } from "../invariant.js";
 import { storageVersion } from "../runtime/version.js";
 import { abortError } from "./abort.js";
-import type { ApiDependencies } from "./dependencies.js";
+import type { GuardedDependencies } from "./dependencies.js";
 import type { CallContext } from "./types.js";
 
 const blobBytes = 32_768;
 
 /** Exports a copy, sends it, and deletes it however the call ends. */
 export async function* snapshot(
-  { replica }: ApiDependencies,
-  { signal }: CallContext,
+  { replica, guard }: GuardedDependencies,
+  context: CallContext,
 ): AsyncGenerator<SnapshotResponse> {
+  const { signal } = context;
+  await guard.admin(context);
   const { path, sizeBytes } = await replica.maintenance.exportSnapshot();
   try {
     await using file = await open(path);

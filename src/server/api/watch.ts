@@ -6,12 +6,12 @@ import {
   type WatchRequest,
   WatchResponse,
 } from "../../../proto/gen/etcd/rpc.js";
-import { status, watchCancelReason } from "../../../proto/status.js";
+import { Code, status, WireError, watchCancelReason } from "../../../proto/status.js";
 import type { Replica } from "../replica/types.js";
 import { intervalOf } from "../watch/ranges.js";
 import { everyWatcher, type Refusal, type WatchMessage } from "../watch/stream.js";
 import type { WatchOptions } from "../watch/watcher.js";
-import type { ApiDependencies } from "./dependencies.js";
+import type { GuardedDependencies } from "./dependencies.js";
 import { headerAt } from "./header.js";
 import type { CallContext, WatchHandlers } from "./types.js";
 import { WatchFeed } from "./watch-feed.js";
@@ -19,19 +19,19 @@ import { WatchFeed } from "./watch-feed.js";
 /** What a message may exceed the request limit by before it is cut: as much as gRPC lets a request. */
 const fragmentSlackBytes = 512 * 1024;
 
-export function createWatch(deps: ApiDependencies): WatchHandlers {
+export function createWatch(deps: GuardedDependencies): WatchHandlers {
   return { watch: (requests, context) => watch(deps, requests, context) };
 }
 
 async function* watch(
-  deps: ApiDependencies,
+  deps: GuardedDependencies,
   requests: AsyncIterable<WatchRequest>,
   context: CallContext,
 ): AsyncGenerator<WatchResponse> {
   const { hub, clock, replica } = deps;
   const feed = new WatchFeed({ hub, clock, signal: context.signal, onAbort: status.WatchCanceled });
   // Ends with its requests, which end with the call; a failure comes out of the messages.
-  void readRequests(requests, feed);
+  void readRequests(requests, feed, (request) => assertReadable(deps, request, context));
   const fragmentBytes = deps.limits.requestBytesMax + fragmentSlackBytes;
   try {
     for await (const message of feed.messages()) {
@@ -45,21 +45,23 @@ async function* watch(
 }
 
 /** The client's end may close early: the watchers live on (spec 4). */
-async function readRequests(requests: AsyncIterable<WatchRequest>, feed: WatchFeed): Promise<void> {
+async function readRequests(requests: AsyncIterable<WatchRequest>, feed: WatchFeed, assert: Assert): Promise<void> {
   try {
     for await (const { requestUnion } of requests) {
       await feed.room();
-      obey(feed, requestUnion);
+      await obey(feed, requestUnion, assert);
     }
   } catch (error) {
     feed.fail(error);
   }
 }
 
-function obey({ stream }: WatchFeed, request: WatchRequest["requestUnion"]): void {
+async function obey({ stream }: WatchFeed, request: WatchRequest["requestUnion"], assert: Assert): Promise<void> {
   switch (request?.$case) {
-    case "createRequest":
-      return stream.create(optionsOf(request.value));
+    case "createRequest": {
+      const denial = await denialOf(assert(request.value));
+      return denial === undefined ? stream.create(optionsOf(request.value)) : stream.deny(denial);
+    }
     case "cancelRequest":
       return stream.cancel(request.value.watchId);
     case "progressRequest":
@@ -69,9 +71,46 @@ function obey({ stream }: WatchFeed, request: WatchRequest["requestUnion"]): voi
   }
 }
 
+/** Rejects unless the caller may read what is to be watched. */
+type Assert = (request: WatchCreateRequest) => Promise<void>;
+
+/** What is checked is the range as it was asked for; a range made ready for watching has lost the difference of its ends. */
+async function assertReadable(
+  { replica, guard }: GuardedDependencies,
+  request: WatchCreateRequest,
+  context: CallContext,
+): Promise<void> {
+  const caller = await guard.caller(context);
+  replica.state.assertAllowed({ caller, right: "read" }, { key: keyOf(request), rangeEnd: request.rangeEnd });
+}
+
+/** Codes of denials, as Go names them. */
+const goCodeNames = new Map<Code, string>([
+  [Code.PERMISSION_DENIED, "PermissionDenied"],
+  [Code.UNAUTHENTICATED, "Unauthenticated"],
+  [Code.INVALID_ARGUMENT, "InvalidArgument"],
+]);
+
+/** Go's text of the error if the check denies the watch, undefined if it does not. Rejects with any other error. */
+async function denialOf(check: Promise<void>): Promise<string | undefined> {
+  try {
+    await check;
+    return undefined;
+  } catch (error) {
+    const name = error instanceof WireError ? goCodeNames.get(error.code) : undefined;
+    if (!(error instanceof WireError) || name === undefined) throw error;
+    return `rpc error: code = ${name} desc = ${error.message}`;
+  }
+}
+
+/** An empty key stands for the smallest one. */
+function keyOf({ key }: WatchCreateRequest): Uint8Array {
+  return key.length === 0 ? Uint8Array.of(0) : key;
+}
+
 function optionsOf(request: WatchCreateRequest): WatchOptions {
   const { filters, prevKv, progressNotify, fragment, watchId, startRevision, rangeEnd } = request;
-  const key = request.key.length === 0 ? Uint8Array.of(0) : request.key;
+  const key = keyOf(request);
   return {
     interval: intervalOf(key, rangeEnd),
     startRevision: safeRevision(startRevision),
@@ -99,10 +138,10 @@ function responseOf(replica: Replica, message: WatchMessage): WatchResponse {
   switch (message.kind) {
     case "created":
       return { ...blank(replica, message), created: true };
-    case "refused": {
-      const head = { watchId: everyWatcher, revision: message.revision };
-      return { ...blank(replica, head), created: true, canceled: true, cancelReason: refusalReason[message.reason] };
-    }
+    case "refused":
+      return refused(replica, message.revision, refusalReason[message.reason]);
+    case "denied":
+      return refused(replica, message.revision, message.reason);
     case "canceled":
       return { ...blank(replica, message), canceled: true };
     case "compacted": {
@@ -114,6 +153,10 @@ function responseOf(replica: Replica, message: WatchMessage): WatchResponse {
     case "events":
       return { ...blank(replica, message), events: message.events };
   }
+}
+
+function refused(replica: Replica, revision: number, cancelReason: string): WatchResponse {
+  return { ...blank(replica, { watchId: everyWatcher, revision }), created: true, canceled: true, cancelReason };
 }
 
 function blank(replica: Replica, head: { readonly watchId: bigint; readonly revision: number }): WatchResponse {

@@ -5,6 +5,7 @@
 import { status, WireError, type WireStatus } from "../../../proto/status.js";
 import { majority } from "../raft/quorum.js";
 import type { Effects, MembershipChange, RoleChange, SnapshotMeta } from "../raft/types.js";
+import { type Caller, theServer } from "../state/auth/types.js";
 import { encodeCommand } from "../state/command.js";
 import type { Applied, CommandBody, CommandResponse, StateReader } from "../state/types.js";
 import type { ReplicaLeases } from "./leases.js";
@@ -15,7 +16,7 @@ import { createParts, type Parts } from "./parts.js";
 import type { PeerListener } from "./peers.js";
 import { outgoingName } from "./snapshot-sender.js";
 import { Turn } from "./turn.js";
-import type { Outcome, Replica, ReplicaStatus, WaitOptions } from "./types.js";
+import type { Outcome, ProposeOptions, Replica, ReplicaStatus, WaitOptions } from "./types.js";
 
 export interface ReplicaCounts {
   readonly pendingProposals: number;
@@ -137,8 +138,11 @@ export class LocalReplica implements Replica {
     return this.options.state.walBytes();
   }
 
-  async propose<K extends CommandResponse["kind"]>(body: CommandBody, options?: WaitOptions): Promise<Outcome<K>> {
-    return (await this.submit(body, "anywhere", options?.signal)) as unknown as Outcome<K>;
+  async propose<K extends CommandResponse["kind"]>(
+    body: CommandBody,
+    options?: Partial<ProposeOptions>,
+  ): Promise<Outcome<K>> {
+    return (await this.submit(body, "anywhere", options)) as unknown as Outcome<K>;
   }
 
   async proposeAsLeader<K extends CommandResponse["kind"]>(
@@ -146,7 +150,8 @@ export class LocalReplica implements Replica {
     options?: WaitOptions,
   ): Promise<Outcome<K>> {
     if (this.options.core.role !== "leader") throw new WireError(status.NotLeader);
-    return (await this.submit(body, "here", options?.signal)) as unknown as Outcome<K>;
+    const own = { ...options, caller: theServer };
+    return (await this.submit(body, "here", own)) as unknown as Outcome<K>;
   }
 
   linearizableRead(options?: WaitOptions): Promise<void> {
@@ -156,19 +161,23 @@ export class LocalReplica implements Replica {
   }
 
   /** Synchronous up to the core, so that a command for the leader is never given to a member that no longer is. */
-  private submit(body: CommandBody, where: "anywhere" | "here", signal: AbortSignal | undefined): Promise<Outcome> {
+  private submit(
+    body: CommandBody,
+    where: "anywhere" | "here",
+    { signal, caller }: Partial<ProposeOptions> = {},
+  ): Promise<Outcome> {
     if (this.closed) throw new WireError(status.Stopped);
     const { proposals } = this.parts;
     const sequence = proposals.nextSequence();
-    const data = this.encode(sequence, body);
+    const data = this.encode(sequence, body, caller);
     if (data.byteLength > this.options.limits.requestBytesMax) throw new WireError(status.RequestTooLarge);
     const submission = { data, where, signal, startedMs: this.options.clock.monotonicMs() };
     return proposals.submit(sequence, submission, this.hasLeader());
   }
 
-  private encode(sequence: number, body: CommandBody): Uint8Array {
+  private encode(sequence: number, body: CommandBody, caller?: Caller): Uint8Array {
     const { identity, bootCount } = this.options;
-    return encodeCommand({ origin: identity.memberId, boot: bootCount, sequence }, body);
+    return encodeCommand({ origin: identity.memberId, boot: bootCount, sequence }, body, caller);
   }
 
   private proposeChange(change: MembershipChange, body: CommandBody): number {

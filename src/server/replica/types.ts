@@ -3,10 +3,16 @@
  */
 
 import type { Role } from "../raft/types.js";
+import type { Caller } from "../state/auth/types.js";
 import type { Applied, CommandBody, CommandResponse, HashResult, Member, StateReader } from "../state/types.js";
 
 export interface WaitOptions {
   readonly signal: AbortSignal;
+}
+
+export interface ProposeOptions extends WaitOptions {
+  /** On whose behalf; somebody without credentials if not given. */
+  readonly caller?: Caller;
 }
 
 /** What a proposal came to: the response, and the revision for its header. Failures reject with a WireError. */
@@ -34,9 +40,10 @@ export interface Replica {
    * Replicates a command and waits for its result.
    * Rejects with a WireError: request too large, too many requests, timeout (7 s by default), server stopped, canceled.
    */
-  propose<K extends CommandResponse["kind"]>(body: CommandBody, options: WaitOptions): Promise<Outcome<K>>;
+  propose<K extends CommandResponse["kind"]>(body: CommandBody, options: ProposeOptions): Promise<Outcome<K>>;
   /**
    * Proposes what rests on being the leader: appended by this member in its present term or not at all, and never forwarded.
+   * The command is the server's own.
    * Rejects with NotLeader if it does not lead, else as `propose`.
    */
   proposeAsLeader<K extends CommandResponse["kind"]>(body: CommandBody, options: WaitOptions): Promise<Outcome<K>>;

@@ -98,6 +98,7 @@ function touchesData(body: CommandBody): boolean {
     case "memberPromote":
     case "clusterVersionSet":
     case "downgrade":
+    case "auth":
       return false;
   }
 }
@@ -122,6 +123,7 @@ function needsSpace(body: CommandBody): boolean {
     case "memberPromote":
     case "clusterVersionSet":
     case "downgrade":
+    case "auth":
       return false;
   }
 }

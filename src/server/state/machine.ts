@@ -5,7 +5,11 @@ import { decodeChange } from "../raft/change.js";
 import type { Entry } from "../raft/types.js";
 import type { StateStore } from "../storage/state-store.js";
 import type { Alarms } from "./alarm.js";
-import { decodeCommand } from "./command.js";
+import type { Auth } from "./auth/auth.js";
+import { authorize } from "./auth/authorize.js";
+import { applyAuth } from "./auth/commands.js";
+import type { AuthChange } from "./auth/types.js";
+import { type DecodedCommand, decodeCommand } from "./command.js";
 import type { Counters } from "./counters.js";
 import { checkpointLeases, grantLease, revokeLease } from "./lease.js";
 import { changeMembers, downgrade, publishMember, setClusterVersion } from "./members.js";
@@ -30,6 +34,7 @@ export interface MachineParts {
   readonly store: StateStore;
   readonly counters: Counters;
   readonly alarms: Alarms;
+  readonly auth: Auth;
   readonly previous: PreviousReader;
   readonly hash: StateHash;
 }
@@ -37,7 +42,13 @@ export interface MachineParts {
 interface Outcome {
   readonly response: CommandResponse;
   readonly leases: readonly LeaseChange[];
+  readonly auth?: AuthChange | undefined;
 }
+
+/** Which entry holds a command. */
+type Position = Pick<Entry, "index" | "term">;
+
+type Performed = Pick<Applied, "result" | "leases"> & Pick<Outcome, "auth">;
 
 const noLeases: readonly LeaseChange[] = [];
 const nothing: Outcome = { response: { kind: "none" }, leases: noLeases };
@@ -86,12 +97,13 @@ export class CommandMachine implements Machine {
 
   #command({ index, term, data }: Entry): Applied {
     const { counters } = this.#parts;
-    const { request, body } = decodeCommand(data);
+    const command = decodeCommand(data);
     const writer = new RevisionWriter(this.#parts, counters.revision);
-    const { result, leases } = this.#perform(body, term, writer);
+    const { result, leases, auth } = this.#perform(command, { index, term }, writer);
     const changes = writer.changes;
     counters.revision = writer.revision;
-    return { index, term, request, result, changes, leases };
+    const applied = { index, term, request: command.request, result, changes, leases };
+    return auth === undefined ? applied : { ...applied, auth };
   }
 
   /** No alarm and no check stands in the way: for the core this change has been in force since it was committed. */
@@ -112,15 +124,16 @@ export class CommandMachine implements Machine {
   }
 
   /** A failure is a result like any other, and it has changed nothing. */
-  #perform(body: CommandBody, term: number, writer: RevisionWriter): Pick<Applied, "result" | "leases"> {
+  #perform({ body, caller }: DecodedCommand, at: Position, writer: RevisionWriter): Performed {
     const { store, counters, alarms, hash } = this.#parts;
     const refusal = alarms.refusal(body);
     if (refusal !== undefined) return failed(counters.revision, new WireError(refusal));
     const operations: Operations = { store, writer, hash, compactRevision: counters.compactRevision };
     const hashBefore = hash.value;
     try {
-      const { response, leases } = this.#execute(body, term, operations);
-      return { result: { kind: "ok", revision: writer.revision, response }, leases };
+      authorize(this.#parts, caller, body);
+      const { response, leases, auth } = this.#execute(body, at, operations);
+      return { result: { kind: "ok", revision: writer.revision, response }, leases, auth };
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       invariant(hash.value === hashBefore, "a failed command has changed something", { failure: error.message });
@@ -128,7 +141,7 @@ export class CommandMachine implements Machine {
     }
   }
 
-  #execute(body: CommandBody, term: number, operations: Operations): Outcome {
+  #execute(body: CommandBody, { index, term }: Position, operations: Operations): Outcome {
     const { store, counters, alarms, hash } = this.#parts;
     switch (body.$case) {
       case "put":
@@ -166,6 +179,11 @@ export class CommandMachine implements Machine {
       case "downgrade":
         downgrade(this.#parts, body.value);
         return nothing;
+      case "auth": {
+        const auth = applyAuth(this.#parts, body.value);
+        const response = auth?.kind === "tokenAssigned" ? ({ kind: "token", index } as const) : nothing.response;
+        return { response, leases: noLeases, auth };
+      }
       case "memberAdd":
       case "memberRemove":
       case "memberUpdate":
@@ -175,6 +193,6 @@ export class CommandMachine implements Machine {
   }
 }
 
-function failed(revision: number, { code, message }: WireError): Pick<Applied, "result" | "leases"> {
+function failed(revision: number, { code, message }: WireError): Performed {
   return { result: { kind: "failed", revision, status: { code, message } }, leases: noLeases };
 }

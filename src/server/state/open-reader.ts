@@ -7,6 +7,7 @@ import type { StorageFailure } from "../storage/failure.js";
 import { ReadStore } from "../storage/read-store.js";
 import type { StateSource } from "../storage/state-store.js";
 import { alarmsOf } from "./alarm.js";
+import { FollowedAuth } from "./auth/followed.js";
 import { Counters, type CounterValues } from "./counters.js";
 import { type PreviousReader, previousReader } from "./mvcc/write.js";
 import { LocalReader } from "./reader.js";
@@ -29,8 +30,8 @@ export interface StateReaderHandle {
   readonly reader: StateReader;
   /** What a change replaced; see {@link unpackApplied}. */
   readonly previous: PreviousReader;
-  /** There may be a new commit: whoever asks for the counters next looks for it first. */
-  outdated(): void;
+  /** There may be a new commit: whoever asks for the counters next, or for the auth store if it has changed, looks for it first. */
+  outdated(auth: "auth" | "no auth"): void;
   /** Goes over to another file of the directory, which must not be older. */
   switchFile(file: string): void;
   close(): void;
@@ -43,8 +44,10 @@ export function openStateReader({ dir, file, onFailure }: StateReaderOptions): S
   const onChange = (source: StateSource): void => {
     follow(counters, source);
     knownAlarms = undefined;
+    auth.outdated();
   };
   const store = new ReadStore({ dir, file, onChange, onFailure });
+  const auth = new FollowedAuth(store);
   // Inside the read, which may find that the file has changed since.
   const list = (): readonly Alarm[] => store.read(() => (knownAlarms ??= alarmsOf(store.tables.alarms.all())));
   const previous = previousReader(store, () => counters.compactRevision);
@@ -52,10 +55,15 @@ export function openStateReader({ dir, file, onFailure }: StateReaderOptions): S
   const switchFile = (next: string): void => {
     store.switchTo(next);
     fresh.refresh();
+    auth.told();
   };
   fresh.refresh();
-  const reader = new LocalReader({ store, counters: fresh, alarms: { list }, previous });
-  return { reader, previous, outdated: () => fresh.outdated(), switchFile, close: () => store.close() };
+  const reader = new LocalReader({ store, counters: fresh, alarms: { list }, auth, previous });
+  const outdated: StateReaderHandle["outdated"] = (what) => {
+    fresh.outdated();
+    if (what === "auth") auth.told();
+  };
+  return { reader, previous, outdated, switchFile, close: () => store.close() };
 }
 
 /**

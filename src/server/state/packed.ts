@@ -23,6 +23,7 @@ interface PackedExtra {
   readonly result: CommandResult | undefined;
   readonly leases: Applied["leases"];
   readonly membership: Applied["membership"];
+  readonly auth: Applied["auth"];
 }
 
 /** Whose calls wait on the other side. */
@@ -51,10 +52,10 @@ export function packApplied(applied: readonly Applied[], own?: Caller): PackedAp
     const [code, count] = codeOf(result);
     writeEntry(writer, entry, code, count);
     for (const change of entry.changes?.changes ?? []) writeChange(writer, change);
-    const { leases, membership } = entry;
+    const { leases, membership, auth } = entry;
     const inSlots = code !== resultCodes.extra;
-    if (inSlots && leases.length === 0 && membership === undefined) continue;
-    extras.push({ at, result: inSlots ? undefined : result, leases, membership });
+    if (inSlots && leases.length === 0 && membership === undefined && auth === undefined) continue;
+    extras.push({ at, result: inSlots ? undefined : result, leases, membership, auth });
   }
   return { buffer: writer.buffer, slots, entries: applied.length, extras };
 }
@@ -96,6 +97,7 @@ function withoutPairs(result: CommandResult): CommandResult {
     case "leaseRevoke":
     case "alarm":
     case "members":
+    case "token":
     case "none":
       return result;
   }
@@ -121,6 +123,7 @@ function codeOf(result: CommandResult): readonly [code: number, count: number] {
     case "leaseGrant":
     case "alarm":
     case "members":
+    case "token":
       return [resultCodes.extra, 0];
   }
 }
@@ -174,6 +177,7 @@ function readEntry(reader: SlotReader, extra: PackedExtra | undefined, previous:
     return readChange(reader, { id, modRevision: BigInt(revision), previous });
   });
   const membership = extra?.membership;
+  const auth = extra?.auth;
   return {
     index,
     term,
@@ -182,6 +186,7 @@ function readEntry(reader: SlotReader, extra: PackedExtra | undefined, previous:
     changes: changeCount < 0 ? undefined : { revision, changes },
     leases: extra?.leases ?? [],
     ...(membership === undefined ? {} : { membership }),
+    ...(auth === undefined ? {} : { auth }),
   };
 }
 

@@ -5,6 +5,9 @@ import type { Membership } from "../raft/types.js";
 import type { StateSource } from "../storage/state-store.js";
 import { membershipOf } from "../storage/tables.js";
 import type { StateSize } from "../storage/types.js";
+import { assertLeaseKeys, authorizeReads } from "./auth/authorize.js";
+import type { KeyRange } from "./auth/intervals.js";
+import { type AuthView, type Caller, theServer } from "./auth/types.js";
 import type { CounterValues } from "./counters.js";
 import { changesSince } from "./mvcc/changes.js";
 import { hashAll, hashKv } from "./mvcc/hash.js";
@@ -13,6 +16,7 @@ import { isReadOnly, readOnlyTxn } from "./mvcc/txn.js";
 import type { PreviousReader } from "./mvcc/write.js";
 import type {
   Alarm,
+  Demand,
   HashResult,
   Lease,
   Member,
@@ -28,19 +32,30 @@ export interface ReaderParts {
   readonly store: StateSource;
   readonly counters: CounterValues;
   readonly alarms: { list(): readonly Alarm[] };
+  readonly auth: AuthSource;
   readonly previous: PreviousReader;
+}
+
+/** Where the reader finds the auth store. */
+export interface AuthSource {
+  /** As of what this thread was told, or later. */
+  known(): AuthView;
+  /** As of the commit that is being read; inside a read only. */
+  current(): AuthView;
 }
 
 export class LocalReader implements StateReader {
   readonly #store: StateSource;
   readonly #counters: CounterValues;
   readonly #alarms: ReaderParts["alarms"];
+  readonly #auth: AuthSource;
   readonly #previous: PreviousReader;
 
-  constructor({ store, counters, alarms, previous }: ReaderParts) {
+  constructor({ store, counters, alarms, auth, previous }: ReaderParts) {
     this.#store = store;
     this.#counters = counters;
     this.#alarms = alarms;
+    this.#auth = auth;
     this.#previous = previous;
   }
 
@@ -60,13 +75,22 @@ export class LocalReader implements StateReader {
     return this.#counters.appliedTerm;
   }
 
-  range(request: RangeRequest): RangeResult {
-    return this.#store.read(() => range(this.#store, this.#counters, request));
+  range(request: RangeRequest, caller: Caller = theServer): RangeResult {
+    return this.#store.read(() => {
+      if (caller !== theServer) this.#auth.current().access(caller).assert("read", request);
+      return range(this.#store, this.#counters, request);
+    });
   }
 
-  readTxn(request: TxnRequest): { readonly response: TxnOutcome; readonly revision: number } {
+  readTxn(
+    request: TxnRequest,
+    caller: Caller = theServer,
+  ): { readonly response: TxnOutcome; readonly revision: number } {
     invariant(isReadOnly(request), "a transaction that writes has to go through the log");
-    const response = this.#store.read(() => readOnlyTxn(this.#store, this.#counters, request));
+    const response = this.#store.read(() => {
+      authorizeReads({ store: this.#store, auth: this.#auth.current() }, caller, request);
+      return readOnlyTxn(this.#store, this.#counters, request);
+    });
     return { response, revision: this.#counters.revision };
   }
 
@@ -75,16 +99,32 @@ export class LocalReader implements StateReader {
     return this.#store.read(() => changesSince(this.#store, this.#counters, this.#previous, request));
   }
 
-  leases(): readonly Lease[] {
-    return this.#store.read(() => this.#store.tables.leases.all());
+  leases(caller: Caller = theServer): readonly Lease[] {
+    return this.#store.read(() => {
+      const leases = this.#store.tables.leases.all();
+      const access = this.#auth.current().access(caller);
+      for (const { id } of leases) assertLeaseKeys(this.#store, access, "read", id);
+      return leases;
+    });
   }
 
   lease(id: bigint): Lease | undefined {
     return this.#store.read(() => this.#store.tables.leases.get(id));
   }
 
-  leaseKeys(id: bigint): readonly Uint8Array[] {
-    return this.#store.read(() => this.#store.tables.keys.ofLease(id).map(({ key }) => key));
+  leaseKeys(id: bigint, { caller, right }: Demand = { caller: theServer, right: "read" }): readonly Uint8Array[] {
+    return this.#store.read(() => {
+      assertLeaseKeys(this.#store, this.#auth.current().access(caller), right, id);
+      return this.#store.tables.keys.ofLease(id).map(({ key }) => key);
+    });
+  }
+
+  auth(): AuthView {
+    return this.#auth.known();
+  }
+
+  assertAllowed({ caller, right }: Demand, keyRange: KeyRange): void {
+    this.#store.read(() => this.#auth.current().access(caller).assert(right, keyRange));
   }
 
   members(): readonly Member[] {

@@ -7,6 +7,7 @@ import { createDirectory, nextStateFile, removeDatabase } from "../storage/files
 import { StateStore } from "../storage/state-store.js";
 import type { InitialState, LogStore } from "../storage/types.js";
 import { Alarms } from "./alarm.js";
+import { Auth } from "./auth/auth.js";
 import { Counters } from "./counters.js";
 import { CommandMachine } from "./machine.js";
 import { compactStep } from "./mvcc/compact.js";
@@ -95,17 +96,21 @@ class SqliteState implements State {
   readonly #store: StateStore;
   readonly #counters = new Counters();
   readonly #alarms: Alarms;
+  readonly #auth: Auth;
   readonly #hash: StateHash;
   readonly #machine: CommandMachine;
 
   constructor(store: StateStore, markIntervalEntries: number | undefined) {
     this.#store = store;
     this.#alarms = new Alarms(store);
+    this.#auth = new Auth(store);
     const previous = previousReader(store, () => this.#counters.compactRevision);
     this.#hash = new StateHash(markIntervalEntries);
-    const parts = { store, counters: this.#counters, alarms: this.#alarms, previous, hash: this.#hash };
-    this.#machine = new CommandMachine(parts);
-    this.reader = new LocalReader(parts);
+    const [auth, counters, alarms, hash] = [this.#auth, this.#counters, this.#alarms, this.#hash];
+    this.#machine = new CommandMachine({ store, counters, alarms, auth, previous, hash });
+    // Who reads here has applied it: nothing can be newer.
+    const source = { known: () => auth, current: () => auth };
+    this.reader = new LocalReader({ store, counters, alarms, auth: source, previous });
     this.#load();
   }
 
@@ -157,6 +162,7 @@ class SqliteState implements State {
     this.#store.read(() => {
       this.#counters.load(this.#store);
       this.#alarms.load();
+      this.#auth.load();
       this.#hash.load(this.#store);
     });
   }

@@ -10,6 +10,8 @@ import type { WireStatus } from "../../../proto/status.js";
 import type { Entry, Membership, MembershipChange } from "../raft/types.js";
 import type { StoredLease, StoredMark, StoredMember } from "../storage/tables.js";
 import type { StateSize } from "../storage/types.js";
+import type { KeyRange } from "./auth/intervals.js";
+import type { AuthChange, AuthView, Caller, Right } from "./auth/types.js";
 
 export type CommandBody = NonNullable<Command["body"]>;
 
@@ -32,6 +34,8 @@ export interface Applied {
   readonly leases: readonly LeaseChange[];
   /** What a `change` entry did to the membership; absent for every other entry. */
   readonly membership?: MembershipChange;
+  /** What it did to users, roles, permissions or tokens; absent where it did nothing to them. */
+  readonly auth?: AuthChange;
 }
 
 /** A response without cluster_id, member_id and raft_term, which the api adds; or a failure that every member agrees on. */
@@ -50,6 +54,8 @@ export type CommandResponse =
   | { readonly kind: "alarm"; readonly alarms: readonly Alarm[] }
   /** All members as the change left them; the response of `change` entries. */
   | { readonly kind: "members"; readonly members: readonly Member[] }
+  /** A token was given out that ends with the index of its entry. */
+  | { readonly kind: "token"; readonly index: number }
   | { readonly kind: "none" };
 
 export type TxnOutcome = import("../../../proto/gen/etcd/rpc.js").TxnResponse;
@@ -104,7 +110,17 @@ export interface Machine {
   apply(entries: readonly Entry[]): readonly Applied[];
 }
 
-/** Reads of the local state. They throw WireError for revisions that are compacted or in the future. */
+/** Whose rights a read needs, and which. */
+export interface Demand {
+  readonly caller: Caller;
+  readonly right: Right;
+}
+
+/**
+ * Reads of the local state. They throw WireError for revisions that are compacted or in the future. Those that are given a
+ * caller throw WireError too if he may not read what they read, by the rights of the very same commit; without one, they are
+ * for the server itself.
+ */
 export interface StateReader {
   /** Current revision: 1 before the first write. */
   revision(): number;
@@ -112,17 +128,23 @@ export interface StateReader {
   compactRevision(): number;
   appliedIndex(): number;
   appliedTerm(): number;
-  range(request: RangeRequest): RangeResult;
+  range(request: RangeRequest, caller?: Caller): RangeResult;
   /** A transaction that holds only range operations. Throws if it is not read-only. */
-  readTxn(request: TxnRequest): { readonly response: TxnOutcome; readonly revision: number };
+  readTxn(request: TxnRequest, caller?: Caller): { readonly response: TxnOutcome; readonly revision: number };
   /**
    * Changes from a revision on, whole revisions only, oldest first, at most `revisionsMax` of them. Stops after the revision
    * that brings the encoded pairs to `bytesMax` (default: no limit).
    */
   changesSince(from: number, revisionsMax: number, bytesMax?: number): readonly RevisionChanges[];
-  leases(): readonly Lease[];
+  /** The caller needs to be allowed to read every key of every lease. */
+  leases(caller?: Caller): readonly Lease[];
   lease(id: bigint): Lease | undefined;
-  leaseKeys(id: bigint): readonly Uint8Array[];
+  /** The caller needs the right to each of the keys. */
+  leaseKeys(id: bigint, demand?: Demand): readonly Uint8Array[];
+  /** The auth store as of the last entry that this thread was told of, or later; it moves on by itself. */
+  auth(): AuthView;
+  /** Throws WireError unless the caller has the right to every key of the range. */
+  assertAllowed(demand: Demand, range: KeyRange): void;
   members(): readonly Member[];
   /** The configuration that the members make up. */
   membership(): Membership;

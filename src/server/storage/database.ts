@@ -28,10 +28,12 @@ export interface DatabaseOptions {
   readonly journalSizeLimitBytes: number;
   readonly cacheSizeKib: number;
   readonly busyTimeoutMs: number;
-  /** Kept in `user_version`; a file of another version is refused. */
+  /** Kept in `user_version`; a file of another version is refused, unless it can be brought here. */
   readonly schemaVersion: number;
   /** Run once, in the transaction that also sets the version, when the file is new. */
   readonly schema: string;
+  /** What brings a file from an older version to the next one, by the older version. Only a writer upgrades. */
+  readonly upgrades?: Readonly<Record<number, string>>;
   /** Told about every {@link StorageFailure}, before it is thrown: those of reads reach nobody else who could act. */
   readonly onFailure?: ((failure: StorageFailure) => void) | undefined;
 }
@@ -277,6 +279,7 @@ function createSchema(connection: BetterSqlite3.Database, options: DatabaseOptio
     });
     return;
   }
+  if (upgradeSchema(connection, options, Number(version))) return;
   const tables = Number(connection.prepare("SELECT count(*) FROM sqlite_schema").pluck().get());
   if (version !== 0 || tables > 0 || options.access === "readOnly") {
     throw new StorageRefused(
@@ -288,6 +291,16 @@ function createSchema(connection: BetterSqlite3.Database, options: DatabaseOptio
     `BEGIN IMMEDIATE; ${options.schema}; PRAGMA application_id = ${applicationId};
      PRAGMA user_version = ${options.schemaVersion}; COMMIT`,
   );
+}
+
+/** In one transaction, through all versions in between; false if there is no way, or this is no writer. */
+function upgradeSchema(connection: BetterSqlite3.Database, options: DatabaseOptions, from: number): boolean {
+  const { access, schemaVersion, upgrades = {} } = options;
+  if (access === "readOnly" || from < 1 || from > schemaVersion) return false;
+  const steps = Array.from({ length: schemaVersion - from }, (_, step) => upgrades[from + step]);
+  if (steps.includes(undefined)) return false;
+  connection.exec(`BEGIN IMMEDIATE; ${steps.join("; ")}; PRAGMA user_version = ${schemaVersion}; COMMIT`);
+  return true;
 }
 
 function isBusy(error: unknown): boolean {

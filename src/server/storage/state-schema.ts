@@ -1,6 +1,20 @@
 /** Tables of a state file, schema "D" of spec/raft-storage.md 3.2. */
 
-export const stateSchemaVersion = 1;
+export const stateSchemaVersion = 2;
+
+/** Since version 2. */
+const authSchema = `
+  CREATE TABLE auth_user(
+    name TEXT PRIMARY KEY NOT NULL, password_hash TEXT NOT NULL, no_password INTEGER NOT NULL, roles TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE auth_role(name TEXT PRIMARY KEY NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE auth_permission(
+    role TEXT NOT NULL, key BLOB NOT NULL, range_end BLOB NOT NULL, type INTEGER NOT NULL,
+    PRIMARY KEY (role, key, range_end)
+  ) STRICT, WITHOUT ROWID`;
+
+/** What brings an older file to the next version. */
+export const stateUpgrades: Readonly<Record<number, string>> = { 1: authSchema };
 
 /**
  * `rev`: one row a change, never updated. id = revision * 2^20 + position inside the revision; prev = id of the former change of
@@ -12,6 +26,9 @@ export const stateSchemaVersion = 1;
  * `lease`: ttl and remaining in seconds (remaining = 0: full). `member`, `removed` and `alarm`: ids are 8 bytes, URLs are
  * JSON lists; removed members stay in `removed` for ever. `mark`: the rolling hash of the state (`meta` has the newest) as
  * it was when the entry idx was applied; the last few are kept, for comparing members.
+ * `auth_user`: roles is a JSON list; `auth_permission`: range_end is empty for one key, a single 0 byte for "from key on", else
+ * excluded; type is 0 READ, 1 WRITE, 2 READWRITE. `meta` has auth_enabled, auth_revision, and auth_version, which moves
+ * with every change of all this.
  */
 export const stateSchema = `
   CREATE TABLE rev(
@@ -30,4 +47,5 @@ export const stateSchema = `
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE removed(id BLOB PRIMARY KEY NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE mark(idx INTEGER PRIMARY KEY, hash INTEGER NOT NULL) STRICT;
-  CREATE TABLE alarm(member BLOB NOT NULL, type INTEGER NOT NULL, PRIMARY KEY (member, type)) STRICT, WITHOUT ROWID`;
+  CREATE TABLE alarm(member BLOB NOT NULL, type INTEGER NOT NULL, PRIMARY KEY (member, type)) STRICT, WITHOUT ROWID;
+  ${authSchema}`;

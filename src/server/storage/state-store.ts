@@ -1,13 +1,14 @@
 /** A state file: its tables, its transactions, and how it is copied, made durable and kept small. */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { PermissionTable, RoleTable, UserTable } from "./auth-tables.js";
 import { Database } from "./database.js";
 import { ExportFailed, StorageFailure, StorageRefused } from "./failure.js";
 import { createNewFile, removeDatabase, syncDirectory, syncFile } from "./files.js";
 import { KeyTable } from "./keys.js";
 import { RevisionTable } from "./revisions.js";
 import { Scanner } from "./scan.js";
-import { stateSchema, stateSchemaVersion } from "./state-schema.js";
+import { stateSchema, stateSchemaVersion, stateUpgrades } from "./state-schema.js";
 import { AlarmTable, CompactCursor, LeaseTable, MarkTable, MemberTable, MetaTable, RemovedTable } from "./tables.js";
 import type { StateSize } from "./types.js";
 
@@ -46,6 +47,9 @@ export interface StateTables {
   readonly removed: RemovedTable;
   readonly marks: MarkTable;
   readonly alarms: AlarmTable;
+  readonly users: UserTable;
+  readonly roles: RoleTable;
+  readonly permissions: PermissionTable;
 }
 
 /** What can be read of a state file, by the connection that writes it or by another one. */
@@ -179,6 +183,7 @@ function openDatabase(path: string, { mode, unsafeNoFsync, onFailure }: StateSto
     busyTimeoutMs: 5000,
     schemaVersion: stateSchemaVersion,
     schema: stateSchema,
+    upgrades: stateUpgrades,
     onFailure,
   });
   if (mode !== "beside" && database.pendingWalFrames() > 0) database.checkpoint("TRUNCATE");
@@ -198,5 +203,8 @@ export function openTables(database: Database): StateTables {
     removed: new RemovedTable(database),
     marks: new MarkTable(database),
     alarms: new AlarmTable(database),
+    users: new UserTable(database),
+    roles: new RoleTable(database),
+    permissions: new PermissionTable(database),
   };
 }

@@ -10,7 +10,10 @@ export type MetaNumber =
   | "revision"
   | "compact_revision"
   | "durable_index"
-  | "state_hash";
+  | "state_hash"
+  | "auth_enabled"
+  | "auth_revision"
+  | "auth_version";
 
 export class MetaTable {
   readonly #get: Statement<[string], { v: unknown }>;

@@ -20,6 +20,8 @@ export type Refusal = "emptyRange" | "duplicateId" | "compacted";
 export type WatchMessage =
   | { readonly kind: "created"; readonly watchId: bigint; readonly revision: number }
   | { readonly kind: "refused"; readonly reason: Refusal; readonly revision: number }
+  /** Whoever asked may not watch this; `reason` is what he is told. */
+  | { readonly kind: "denied"; readonly reason: string; readonly revision: number }
   | { readonly kind: "canceled"; readonly watchId: bigint; readonly revision: number }
   | { readonly kind: "compacted"; readonly watchId: bigint; readonly compactRevision: number }
   | { readonly kind: "progress"; readonly watchId: bigint; readonly revision: number }
@@ -110,6 +112,11 @@ export class WatchStream implements EventSink {
     this.host.tally.watchers += 1;
     this.place(watcher, this.host.seenRevision());
     this.push({ kind: "created", watchId: watcher.id, revision });
+  }
+
+  /** Says why there is no watcher, in the place of {@link create}. */
+  deny(reason: string): void {
+    this.push({ kind: "denied", reason, revision: this.headRevision() });
   }
 
   /** Ends a watcher; an unknown id is ignored. */

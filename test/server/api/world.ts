@@ -4,6 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { WireStatus } from "../../../proto/status.js";
 import { WireError } from "../../../proto/status.js";
+import { PasswordThreads } from "../../../src/server/api/auth/passwords.js";
+import { SimpleTokens } from "../../../src/server/api/auth/simple-tokens.js";
+import { TokenBook } from "../../../src/server/api/auth/token-book.js";
 import type { ApiDependencies } from "../../../src/server/api/dependencies.js";
 import { createServices } from "../../../src/server/api/services.js";
 import type { ApiLimits, CallContext, Services } from "../../../src/server/api/types.js";
@@ -11,12 +14,14 @@ import type {
   LeaseClock,
   MembershipControl,
   Outcome,
+  ProposeOptions,
   Replica,
   ReplicaMaintenance,
   ReplicaStatus,
 } from "../../../src/server/replica/types.js";
-import { systemClock } from "../../../src/server/runtime/clock.js";
+import { type Clock, systemClock } from "../../../src/server/runtime/clock.js";
 import { silentLogger } from "../../../src/server/runtime/logger.js";
+import { theServer } from "../../../src/server/state/auth/types.js";
 import { encodeCommand } from "../../../src/server/state/command.js";
 import { openState } from "../../../src/server/state/state.js";
 import type { CommandBody, CommandResponse, Member, State } from "../../../src/server/state/types.js";
@@ -39,6 +44,8 @@ export interface WorldOptions {
   readonly limits?: Partial<ApiLimits>;
   readonly watchLimits?: Partial<WatchLimits>;
   readonly members?: readonly Member[];
+  readonly tokenTtlMs?: number;
+  readonly clock?: Clock;
 }
 
 const defaultLimits: ApiLimits = {
@@ -122,11 +129,14 @@ export class DirectReplica implements Replica {
     return { ...usual, committedIndex: index + 1, appliedIndex: index, ...this.statusNow };
   }
 
-  async propose<K extends CommandResponse["kind"]>(body: CommandBody): Promise<Outcome<K>> {
+  async propose<K extends CommandResponse["kind"]>(
+    body: CommandBody,
+    options?: Partial<ProposeOptions>,
+  ): Promise<Outcome<K>> {
     this.#refuse();
     this.proposed.push(body);
     const index = this.state.appliedIndex() + 1;
-    const data = encodeCommand({ origin: memberId, boot: 1, sequence: index }, body);
+    const data = encodeCommand({ origin: memberId, boot: 1, sequence: index }, body, options?.caller);
     const applied = this.#state.apply([{ index, term, kind: "command", data }]);
     this.onApplied(applied);
     const result = applied[0]?.result;
@@ -136,7 +146,7 @@ export class DirectReplica implements Replica {
   }
 
   proposeAsLeader<K extends CommandResponse["kind"]>(body: CommandBody): Promise<Outcome<K>> {
-    return this.propose(body);
+    return this.propose(body, { caller: theServer });
   }
 
   async linearizableRead(): Promise<void> {
@@ -161,11 +171,15 @@ export class ApiWorld {
   readonly hub: WatchHub;
   readonly services: Services;
   readonly calls: string[] = [];
+  readonly tokens: TokenBook;
+  readonly passwords = new PasswordThreads({ cost: 4 });
   readonly #abort = new AbortController();
 
-  constructor({ limits, watchLimits, members = [soleMember] }: WorldOptions = {}) {
-    const options = { dir: this.dir, file: "state-1.db", clusterId, unsafeNoFsync: true };
-    this.state = openState({ ...options, bootstrap: { kind: "found", members } });
+  constructor(options: WorldOptions = {}) {
+    const { limits, watchLimits, members = [soleMember], tokenTtlMs = 300_000, clock = systemClock } = options;
+    this.tokens = new TokenBook({ clock, ttlMs: tokenTtlMs });
+    const place = { dir: this.dir, file: "state-1.db", clusterId, unsafeNoFsync: true };
+    this.state = openState({ ...place, bootstrap: { kind: "found", members } });
     this.replica = new DirectReplica(this.state, this.dir);
     this.hub = createWatchHub({
       source: this.replica,
@@ -174,10 +188,15 @@ export class ApiWorld {
       progressNotifyIntervalMs: 600_000,
       limits: watchLimits ?? {},
     });
-    this.replica.onApplied = (batch) => this.hub.onApplied(batch);
+    this.replica.onApplied = (batch) => {
+      this.hub.onApplied(batch);
+      this.tokens.applied(batch);
+    };
     const deps: ApiDependencies = {
       replica: this.replica,
       hub: this.hub,
+      tokens: new SimpleTokens(this.replica, this.tokens),
+      passwords: this.passwords,
       limits: { ...defaultLimits, ...limits },
       clock: systemClock,
       logger: silentLogger,
@@ -187,8 +206,8 @@ export class ApiWorld {
   }
 
   /** The context of a caller that stays until the world ends, or until `signal` aborts. */
-  readonly context = (signal: AbortSignal = this.#abort.signal): CallContext => ({
-    metadata: new Map(),
+  readonly context = (signal: AbortSignal = this.#abort.signal, token?: string): CallContext => ({
+    metadata: new Map(token === undefined ? [] : [["token", [token]]]),
     signal,
     remote: "test",
     certificateName: undefined,
@@ -196,6 +215,7 @@ export class ApiWorld {
 
   close(): void {
     this.#abort.abort();
+    void this.passwords.close();
     this.state.close();
     rmSync(this.dir, { recursive: true, force: true });
   }

@@ -227,6 +227,7 @@ export class Model {
       case "memberPublish":
       case "clusterVersionSet":
       case "downgrade":
+      case "auth":
         throw new Error(`the model does not know ${body.$case}`);
     }
   }

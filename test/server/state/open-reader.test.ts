@@ -57,7 +57,7 @@ describe("a reader with a connection of its own", () => {
     world.put("b", "1");
     // Counters alone are those of the last look.
     expect(reader.revision()).toBe(2);
-    handle.outdated();
+    handle.outdated("no auth");
     expect([reader.revision(), reader.appliedIndex()]).toEqual([3, 3]);
   });
 
@@ -211,7 +211,7 @@ describe("beside a thread that writes, checkpoints and compacts", () => {
     let replaced = 0;
     const seen = new Set<number>();
     while (seen.size < 300 || reader.compactRevision() < 1) {
-      handle.outdated();
+      handle.outdated("no auth");
       if (reader.revision() === 1) continue;
       const { revision, newest, values: distinct, count } = look();
       // The transaction is the last thing in a batch, so the newest revision is its own.

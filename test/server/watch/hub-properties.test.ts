@@ -66,6 +66,8 @@ class Client {
     switch (message.kind) {
       case "created":
         return this.created(message);
+      case "denied":
+        throw new Error("nobody denies anything here");
       case "refused":
         expect(this.requested.shift()?.interval).toSatisfy(isEmpty);
         return;

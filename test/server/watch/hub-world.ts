@@ -79,6 +79,7 @@ export function takeAll(stream: WatchStream): WatchMessage[] {
 export function line(message: WatchMessage): string {
   switch (message.kind) {
     case "refused":
+    case "denied":
       return `refused ${message.reason} @${message.revision}`;
     case "compacted":
       return `${message.watchId} compacted at ${message.compactRevision}`;

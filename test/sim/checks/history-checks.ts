@@ -176,6 +176,7 @@ export function writeName(body: CommandBody): WriteName | undefined {
     case "memberPublish":
     case "clusterVersionSet":
     case "downgrade":
+    case "auth":
     case "memberAdd":
     case "memberRemove":
     case "memberUpdate":

@@ -125,7 +125,7 @@ export class SimMember {
       this.parts = parts;
       this.state = "up";
       const limits = { requestBytesMax: 1_572_864, txnOpsMax: 128, quotaBackendBytes: -1 };
-      const services = createServices({ ...parts, limits });
+      const services = createServices({ ...parts, limits, ...noAuthentication });
       this.port = { process, services, connections: new Set() };
       parts.start();
       const { replica, clock, logger } = parts;
@@ -247,3 +247,13 @@ function asViolation(member: SimMember, error: unknown): Violation {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return new Violation(kind, `${name(member.id)}: ${text}`);
 }
+
+/** Authentication is off in the simulated world: nobody has a password or a token. */
+const noAuthentication = {
+  tokens: { assign: () => Promise.reject(new Error("no tokens")), identify: async () => undefined },
+  passwords: {
+    hash: () => Promise.reject(new Error("no passwords")),
+    matches: async () => false,
+    close: async () => undefined,
+  },
+};

@@ -67,8 +67,9 @@ export class ThreadedState implements StateRunner {
       ({ applied, durationMs }) => {
         this.options.observer?.stateApplied(durationMs);
         const { reader } = this.options;
-        reader.outdated();
-        done(unpackApplied(applied, reader));
+        const batch = unpackApplied(applied, reader);
+        reader.outdated(batch.some(({ auth }) => auth !== undefined) ? "auth" : "no auth");
+        done(batch);
         this.checkpoint();
       },
       [packed],

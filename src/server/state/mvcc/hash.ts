@@ -46,9 +46,9 @@ function hashChange({ id, deleted, kv }: StoredRevision, hash: number): number {
   return crc32c(stored, crc32c(name, hash));
 }
 
-/** Hash over keys, leases, members, alarms, versions and the rolling hash; comparable between members of this implementation only. */
+/** Hash over keys, leases, members, alarms, versions, users, roles and the rolling hash; comparable between members of this implementation only. */
 export function hashAll(store: StateSource, point: ReadPoint): number {
-  const { leases, members, removed, alarms, marks, meta } = store.tables;
+  const { leases, members, removed, alarms, marks, meta, users, roles, permissions } = store.tables;
   const rest = [
     [point.revision, point.compactRevision],
     leases.all(),
@@ -56,6 +56,8 @@ export function hashAll(store: StateSource, point: ReadPoint): number {
     alarms.all(),
     [meta.number("state_hash"), marks.all()],
     [meta.text("cluster_version"), meta.text("downgrade_target")],
+    [meta.number("auth_enabled"), meta.number("auth_revision"), meta.number("auth_version")],
+    [users.all(), roles.all(), permissions.all()],
   ];
   const text = JSON.stringify(rest, (_key, value: unknown) => (typeof value === "bigint" ? value.toString() : value));
   return crc32c(Buffer.from(text), hashKv(store, point, 0).hash);

@@ -1,8 +1,9 @@
 /** The statements of the tables of a state file (`revisions.ts`, `keys.ts`, `tables.ts`), and those of its faults. */
+import { authSql } from "../../../../src/server/storage/auth-tables.js";
 import { keySql } from "../../../../src/server/storage/keys.js";
 import { revisionColumns, revisionSql } from "../../../../src/server/storage/revisions.js";
 import { latin1 } from "../../../check/sequential-model.js";
-import { type MetaValue, type RevRow, type Tables } from "./tables.js";
+import { type MetaValue, permissionName, type RevRow, type Tables, utf8 } from "./tables.js";
 import { many, one, run, type Works } from "./work.js";
 
 const revisionStatements: Works = [
@@ -221,7 +222,44 @@ const smallStatements: Works = [
   ],
 ];
 
+const authStatements: Works = [
+  [authSql.users, many(({ user }) => user.all)],
+  [
+    authSql.putUser,
+    run(({ user }, ...[name, password_hash, no_password, roles]: [string, string, number, string]) => {
+      user.put({ name, password_hash, no_password, roles });
+      return 1;
+    }),
+  ],
+  [authSql.removeUser, run(({ user }, name: string) => user.remove(utf8(name)))],
+  [authSql.roles, many(({ role }) => role.all.map((name) => ({ name })))],
+  [
+    authSql.insertRole,
+    run(({ role }, name: string) => {
+      role.insert(name);
+      return 1;
+    }),
+  ],
+  [authSql.removeRole, run(({ role }, name: string) => role.remove(utf8(name)))],
+  [authSql.permissions, many(({ permission }) => permission.all)],
+  [
+    authSql.putPermission,
+    run(({ permission }, ...[role, key, range_end, type]: [string, Uint8Array, Uint8Array, number]) => {
+      permission.put({ role, key: Buffer.from(key), range_end: Buffer.from(range_end), type });
+      return 1;
+    }),
+  ],
+  [
+    authSql.removePermission,
+    run(({ permission }, role: string, key: Uint8Array, end: Uint8Array) =>
+      permission.remove(permissionName({ role, key: Buffer.from(key), range_end: Buffer.from(end) })),
+    ),
+  ],
+  [authSql.removeRolePermissions, run(({ permission }, role: string) => permission.drop((row) => row.role === role))],
+];
+
 export const stateStatements: Works = [
+  ...authStatements,
   ...revisionStatements,
   ...keyStatements,
   ...metaStatements,

@@ -42,6 +42,20 @@ export interface AlarmRow {
   readonly type: number;
 }
 
+export interface UserRow {
+  readonly name: string;
+  readonly password_hash: string;
+  readonly no_password: number;
+  readonly roles: string;
+}
+
+export interface PermissionRow {
+  readonly role: string;
+  readonly key: Buffer;
+  readonly range_end: Buffer;
+  readonly type: number;
+}
+
 export type MetaValue = bigint | string | Uint8Array;
 
 /** Tables of one row. */
@@ -65,6 +79,9 @@ interface Content {
   readonly removed: readonly Buffer[];
   readonly mark: readonly { readonly index: number; readonly hash: number }[];
   readonly alarm: readonly AlarmRow[];
+  readonly user: readonly UserRow[];
+  readonly role: readonly string[];
+  readonly permission: readonly PermissionRow[];
 }
 
 const empty: Content = {
@@ -78,6 +95,9 @@ const empty: Content = {
   removed: [],
   mark: [],
   alarm: [],
+  user: [],
+  role: [],
+  permission: [],
 };
 
 export class Tables {
@@ -95,6 +115,9 @@ export class Tables {
   readonly removed: Rows<string, Buffer>;
   readonly mark: Rows<number, { readonly index: number; readonly hash: number }>;
   readonly alarm: Rows<string, AlarmRow>;
+  readonly user: Rows<string, UserRow>;
+  readonly role: Rows<string, string>;
+  readonly permission: Rows<string, PermissionRow>;
 
   constructor(content: Content = empty) {
     const { undo } = this;
@@ -108,6 +131,9 @@ export class Tables {
     this.removed = new Rows(latin1, undo, content.removed);
     this.mark = new Rows(({ index }) => index, undo, content.mark);
     this.alarm = new Rows(alarmName, undo, content.alarm);
+    this.user = new Rows(({ name }) => utf8(name), undo, content.user);
+    this.role = new Rows(utf8, undo, content.role);
+    this.permission = new Rows(permissionName, undo, content.permission);
   }
 
   get singles(): Singles {
@@ -168,6 +194,9 @@ export class Tables {
       removed: this.removed.share(),
       mark: this.mark.share(),
       alarm: this.alarm.share(),
+      user: this.user.share(),
+      role: this.role.share(),
+      permission: this.permission.share(),
     };
   }
 }
@@ -186,4 +215,15 @@ export function decodeTables(bytes: Buffer): Tables | undefined {
 /** In the order of member and type. */
 function alarmName({ member, type }: AlarmRow): string {
   return latin1(member) + String.fromCharCode(type);
+}
+
+/** Text as one character a byte, which sorts as SQLite sorts text. */
+export function utf8(text: string): string {
+  return latin1(Buffer.from(text));
+}
+
+/** In the order of role, key and range end; a character that no byte is stands between them. */
+export function permissionName({ role, key, range_end }: Omit<PermissionRow, "type">): string {
+  const escape = (bytes: string): string => bytes.replaceAll("\0", "\0\x01");
+  return [utf8(role), latin1(key), latin1(range_end)].map(escape).join("\0\0");
 }
