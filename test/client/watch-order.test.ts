@@ -2,7 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { Event } from "../../proto/gen/etcd/kv.js";
 import { WatchResponse } from "../../proto/gen/etcd/rpc.js";
-import { Bookmark, cancelText, joinFragments, refusedForToken } from "../../src/client/watch/watch-order.js";
+import { cancellation, cancelText, refusedForToken } from "../../src/client/watch/refusal.js";
+import { Bookmark, Fragments } from "../../src/client/watch/watch-order.js";
 
 const event = (modRevision: bigint) => Event.fromPartial({ kv: { modRevision } });
 const message = (header: bigint, revisions: readonly bigint[], more: { watchId?: bigint; fragment?: boolean } = {}) =>
@@ -77,6 +78,13 @@ describe("a bookmark", () => {
     expect(bookmark.resume).toBe(51n);
   });
 
+  it("does not move with an answer that may be older than the watcher", () => {
+    const bookmark = new Bookmark(5n);
+    bookmark.beginStream();
+    for (let count = 0; count < 3; count++) bookmark.pass(message(40n, [], { watchId: -1n }), "unclear");
+    expect(bookmark.resume).toBe(5n);
+  });
+
   it("never moves back", () => {
     const bookmark = new Bookmark(5n);
     bookmark.beginStream();
@@ -103,18 +111,14 @@ describe("a bookmark", () => {
   });
 });
 
-const joined = async (messages: readonly WatchResponse[]): Promise<WatchResponse[]> => {
-  const result: WatchResponse[] = [];
-  const stream = (async function* () {
-    yield* messages;
-  })();
-  for await (const response of joinFragments(stream)) result.push(response);
-  return result;
+const joined = (messages: readonly WatchResponse[]): WatchResponse[] => {
+  const fragments = new Fragments();
+  return messages.map((response) => fragments.join(response)).filter((whole) => whole !== undefined);
 };
 
 describe("fragments", () => {
-  it("become one message with all events in order", async () => {
-    const whole = await joined([
+  it("become one message with all events in order", () => {
+    const whole = joined([
       message(9n, [1n, 2n], { fragment: true }),
       message(9n, [2n, 3n], { fragment: true }),
       message(9n, [3n]),
@@ -124,8 +128,13 @@ describe("fragments", () => {
     expect(whole.map(({ fragment }) => fragment)).toEqual([false, false]);
   });
 
-  it("are lost with a stream that ends in the middle", async () => {
-    expect(await joined([message(9n, [1n], { fragment: true })])).toEqual([]);
+  it("are held back until the last one has come", () => {
+    expect(joined([message(9n, [1n], { fragment: true })])).toEqual([]);
+  });
+
+  it("may be more than a call may have arguments", () => {
+    const many = Array.from({ length: 200_000 }, () => 9n);
+    expect(joined([message(9n, many, { fragment: true }), message(9n, [9n])])[0]?.events).toHaveLength(200_001);
   });
 });
 
@@ -136,5 +145,16 @@ describe("a cancel reason", () => {
     expect(cancelText("mvcc: watcher range is empty")).toBe("mvcc: watcher range is empty");
     expect(refusedForToken(WatchResponse.fromPartial({ cancelReason: reason }))).toBe(true);
     expect(refusedForToken(WatchResponse.fromPartial({ cancelReason: "mvcc: watcher range is empty" }))).toBe(false);
+  });
+
+  it("becomes a typed error", () => {
+    expect(cancellation(compacted(9n), 4n)).toMatchObject({
+      code: "Compacted",
+      compactRevision: 9n,
+      resumeRevision: 4n,
+    });
+    const reason = "rpc error: code = PermissionDenied desc = etcdserver: permission denied";
+    const denied = cancellation(WatchResponse.fromPartial({ canceled: true, cancelReason: reason }), 4n);
+    expect(denied).toMatchObject({ code: "PermissionDenied", serverMessage: "etcdserver: permission denied" });
   });
 });

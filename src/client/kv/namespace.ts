@@ -7,10 +7,8 @@ import type * as wire from "../../../proto/gen/etcd/kv.js";
 import type * as rpc from "../../../proto/gen/etcd/rpc.js";
 import { status } from "../../../proto/status.js";
 import { Calls } from "../calls/call.js";
-import type { Effort } from "../calls/effort.js";
 import { electionMethods, kvMethods, leaseMethods, lockMethods, streamMethods } from "../calls/methods.js";
-import type { Endpoint } from "../connection/endpoints.js";
-import type { Duplex, Method } from "../connection/transport.js";
+import type { Method } from "../connection/transport.js";
 import { EtcdError } from "../errors.js";
 import type { Bytes, CallOptions } from "../options.js";
 import { concat, keyBytes, rangeInside, startsWith } from "./range.js";
@@ -33,6 +31,14 @@ export class NamespacedCalls extends Calls {
     this.prefix = outer instanceof NamespacedCalls ? concat(outer.prefix, own) : new Uint8Array(own);
   }
 
+  override unary<Req, Res>(
+    method: Method<Req, Res>,
+    request: rpc.DeepPartial<Req>,
+    options: CallOptions = {},
+  ): Promise<Res> {
+    return super.unary(this.inside(method), request, options);
+  }
+
   override timed<Req, Res>(
     method: Method<Req, Res>,
     request: rpc.DeepPartial<Req>,
@@ -49,24 +55,23 @@ export class NamespacedCalls extends Calls {
     return super.serverStream(this.inside(method), request, options);
   }
 
-  override duplex<Req, Res>(method: Method<Req, Res>, effort: Effort, endpoint: Endpoint): Promise<Duplex<Req, Res>> {
-    return super.duplex(this.inside(method), effort, endpoint);
+  override watchOutwards(create: rpc.WatchCreateRequest): rpc.WatchCreateRequest {
+    return enterWatch(create, this.prefix);
   }
 
-  /**
-   * The request of a call enters when it is made, so that what may not enter is refused before anything is sent; those
-   * of a stream enter as they are written.
-   */
+  override watchInwards(response: rpc.WatchResponse): void {
+    leaveEvents(response, this.prefix);
+  }
+
+  /** The request enters when the call is made, so that what may not enter is refused before anything is sent. */
   private inside<Req, Res>(method: Method<Req, Res>): Method<Req, Res> {
     const crossing = borders.get(method.path) as Border<Req, Res> | undefined;
     if (crossing === undefined) return method;
     const { enter = unchanged, leave } = crossing;
-    const streams = method.path === streamMethods.watch.path;
-    const encode = (request: Req): Bytes => method.encode(enter(request, this.prefix));
     const fromPartial = (partial: rpc.DeepPartial<Req>): Req => enter(method.fromPartial(partial), this.prefix);
     return {
       ...method,
-      ...(streams ? { encode } : { fromPartial }),
+      fromPartial,
       decode: (bytes) => {
         const response = method.decode(bytes);
         leave?.(response, this.prefix);
@@ -125,11 +130,8 @@ function enterBranch(request: rpc.RequestOp["request"], prefix: Bytes): rpc.Requ
 }
 
 /** Servers read an empty key of a watch as the smallest one there is. */
-function enterWatch({ requestUnion }: rpc.WatchRequest, prefix: Bytes): rpc.WatchRequest {
-  if (requestUnion?.$case !== "createRequest") return { requestUnion };
-  const { value } = requestUnion;
-  const key = value.key.length > 0 ? value.key : Uint8Array.of(0);
-  return { requestUnion: { $case: "createRequest", value: enterRange({ ...value, key }, prefix) } };
+function enterWatch(create: rpc.WatchCreateRequest, prefix: Bytes): rpc.WatchCreateRequest {
+  return enterRange({ ...create, key: create.key.length > 0 ? create.key : Uint8Array.of(0) }, prefix);
 }
 
 function enterLeader<T extends { leader?: { name: Bytes; key: Bytes } | undefined }>(request: T, prefix: Bytes): T {
@@ -198,7 +200,6 @@ const borders = new Map<string, Border<never, never>>([
     enter: enterRange,
     leave: ({ rangeResponse }, prefix) => leaveKvs(rangeResponse?.kvs ?? [], prefix),
   }),
-  border(streamMethods.watch, { enter: enterWatch, leave: leaveEvents }),
   border(leaseMethods.leaseTimeToLive, { leave: leaveLease }),
   border(lockMethods.lock, {
     enter: enterName,

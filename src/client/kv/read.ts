@@ -5,7 +5,7 @@ import type { Calls } from "../calls/call.js";
 import { kvMethods } from "../calls/methods.js";
 import { CompactedError, EtcdError, isEtcdError } from "../errors.js";
 import type { CallOptions } from "../options.js";
-import { compactRevisionAt } from "../watch/watch-stream.js";
+import { compactRevisionAt } from "../watch/compacted-at.js";
 import type { ReadOptions } from "./types.js";
 
 /** Rejects with an EtcdError; a CompactedError for a revision that is gone. */

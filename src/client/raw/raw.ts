@@ -16,7 +16,7 @@ import type { Method } from "../connection/transport.js";
 import type { Renewals } from "../lease/keepalive.js";
 import { keepAliveAnswers, keepAliveOnce } from "../lease/keepalive-once.js";
 import type { CallOptions } from "../options.js";
-import { WatchSession } from "../watch/watch-stream.js";
+import { WatchSession } from "../watch/session.js";
 import type { RawClient, RawWatch } from "./raw-types.js";
 
 type Unaries<T> = {
@@ -58,7 +58,13 @@ export function rawClient(calls: Calls, renewals: Renewals): RawClient {
     },
     health: unaries(calls, healthMethods),
     watch: (request, options = {}) =>
-      new SessionWatch(new WatchSession(calls, WatchCreateRequest.fromPartial(request), options)),
+      new SessionWatch(
+        new WatchSession(calls, WatchCreateRequest.fromPartial(request), {
+          ...options,
+          stream: "own",
+          deliver: "everything",
+        }),
+      ),
   };
 }
 

@@ -1,7 +1,12 @@
 /** What makes a watch exact: where to resume, what was passed on already, and whole revisions out of fragments. Pure. */
 import type { ResponseHeader, WatchResponse } from "../../../proto/gen/etcd/rpc.js";
-import type { StatusName } from "../../../proto/status.js";
-import { SlowConsumerError, statusName } from "../errors.js";
+import { SlowConsumerError } from "../errors.js";
+
+/**
+ * Whether an answer to a progress request speaks for a watcher. Answers are for all watchers that were on the stream when
+ * the server made them, so an answer may be older than a watcher that has joined since: that is "unclear".
+ */
+export type Coverage = "covered" | "unclear";
 
 /** A position in the history of the store, kept over all streams of one watch. Never moves back. */
 export class Bookmark {
@@ -66,20 +71,28 @@ export class Bookmark {
     this.next = this.first;
   }
 
-  /** What of the message is new to the reader; undefined if nothing is. */
-  pass(response: WatchResponse): WatchResponse | undefined {
-    const revision = response.header?.revision ?? 0n;
+  /** The server was heard, by another way than this watch, to have come so far. */
+  heardOf(revision: bigint): void {
     if (revision > this.seen) this.seen = revision;
-    if (response.events.length === 0) {
-      this.onProgress(revision, response.watchId);
+  }
+
+  /** What of the message is new to the reader; undefined if nothing is. `coverage` is about progress that was asked for. */
+  pass(response: WatchResponse, coverage: Coverage = "covered"): WatchResponse | undefined {
+    const revision = response.header?.revision ?? 0n;
+    this.heardOf(revision);
+    const { events } = response;
+    if (events.length === 0) {
+      if (coverage === "covered") this.onProgress(revision, response.watchId);
       return response;
     }
-    const events = response.events.filter((event) => (event.kv?.modRevision ?? 0n) >= this.floor);
-    const last = events.at(-1)?.kv?.modRevision;
-    if (last === undefined) return undefined;
+    const last = revisionOf(events.at(-1));
+    if (last < this.floor) return undefined;
+    // Revisions never decrease within a message, so that repeats are at its front.
+    const repeats =
+      revisionOf(events[0]) >= this.floor ? 0 : events.findIndex((each) => revisionOf(each) >= this.floor);
     this.floor = last;
     this.advance(last + 1n);
-    return events.length === response.events.length ? response : { ...response, events };
+    return repeats === 0 ? response : { ...response, events: events.slice(repeats) };
   }
 
   /** True if after this message the watch has everything the server had when it sent it. */
@@ -103,6 +116,10 @@ export class Bookmark {
   }
 }
 
+function revisionOf(event: WatchResponse["events"][number] | undefined): bigint {
+  return event?.kv?.modRevision ?? 0n;
+}
+
 /** The watch id of an answer to a progress request: it speaks for all watchers of its stream. */
 export const broadcastId = -1n;
 
@@ -120,29 +137,23 @@ export function progressMessage(header: ResponseHeader): WatchResponse {
   };
 }
 
-/** The messages with their fragments joined. A stream that ends in the middle loses the pieces, which are resent. */
-export async function* joinFragments(stream: AsyncIterable<WatchResponse>): AsyncGenerator<WatchResponse> {
-  let pieces: WatchResponse["events"] = [];
-  for await (const response of stream) {
-    if (response.fragment) {
-      pieces = [...pieces, ...response.events];
-      continue;
-    }
-    if (pieces.length === 0) yield response;
-    else yield { ...response, events: [...pieces, ...response.events] };
-    pieces = [];
+/** Joins the fragments of one watcher's messages. What a stream that ends leaves in here is resent by the next one. */
+export class Fragments {
+  private pieces: WatchResponse["events"] = [];
+
+  /** True while a message has begun and not ended. */
+  get open(): boolean {
+    return this.pieces.length > 0;
   }
-}
 
-/** The status inside a cancel reason such as `rpc error: code = X desc = text`. */
-export function cancelText(reason: string): string {
-  return /^rpc error: code = \w+ desc = (.*)$/s.exec(reason)?.[1] ?? reason;
-}
-
-const tokenRefusals: ReadonlySet<StatusName> = new Set(["InvalidAuthToken", "AuthOldRevision", "UserEmpty"]);
-
-/** True if the watch was refused for its token, which may have run out while it was disconnected. */
-export function refusedForToken(response: WatchResponse): boolean {
-  const name = statusName(cancelText(response.cancelReason));
-  return name !== undefined && tokenRefusals.has(name);
+  /** The whole message if this is its last piece, else undefined. */
+  join(response: WatchResponse): WatchResponse | undefined {
+    if (!response.fragment && this.pieces.length === 0) return response;
+    // Pushed and not spread: a revision may have more events than a call may have arguments.
+    for (const event of response.events) this.pieces.push(event);
+    if (response.fragment) return undefined;
+    const events = this.pieces;
+    this.pieces = [];
+    return { ...response, events };
+  }
 }

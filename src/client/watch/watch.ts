@@ -1,20 +1,18 @@
 /** Watches with typed events, over a session that survives its streams. */
-
 import type * as wire from "../../../proto/gen/etcd/kv.js";
 import { Event_EventType } from "../../../proto/gen/etcd/kv.js";
 import * as rpc from "../../../proto/gen/etcd/rpc.js";
-import { Code, status } from "../../../proto/status.js";
+import { Code } from "../../../proto/status.js";
 import type { Calls } from "../calls/call.js";
 import { CallScope } from "../calls/scope.js";
-import { CompactedError, EtcdError, statusName } from "../errors.js";
+import { EtcdError } from "../errors.js";
 import { utf8 } from "../kv/codec.js";
 import { keyValueOf, ownBytes, revisionOf } from "../kv/convert.js";
 import { wireRange } from "../kv/range.js";
 import type { Codec, KeyRange } from "../kv/types.js";
 import type { CallOptions } from "../options.js";
+import { WatchSession } from "./session.js";
 import type { Watch, WatchBatch, WatchEvent, WatchOptions, WatchState } from "./types.js";
-import { broadcastId, cancelText } from "./watch-order.js";
-import { WatchSession } from "./watch-stream.js";
 
 /** How often an answer to a progress request is waited for before asking again. */
 const askAgainMs = 500;
@@ -34,28 +32,21 @@ export function startWatch<V>(
     prevKv: options.previous ?? false,
     filters: options.only === undefined ? [] : filters[options.only],
   });
-  const session = new WatchSession(view.calls, create, { ...options, askProgress: options.progress });
-  return new TypedWatch(view, session, options);
+  return new TypedWatch(
+    view,
+    new WatchSession(view.calls, create, { ...options, askProgress: options.progress, deliver: "news" }),
+  );
 }
 
 class TypedWatch<V> implements Watch<V> {
   private readonly calls: Calls;
   private readonly codec: Codec<V>;
   private readonly session: WatchSession;
-  private readonly wantsProgress: boolean;
-  /** The next revision the reader has not been given. */
-  private unread = 0n;
-  private unverified: bigint | undefined;
 
-  constructor(
-    view: { readonly calls: Calls; readonly codec: Codec<V> },
-    session: WatchSession,
-    options: Pick<WatchOptions, "progress">,
-  ) {
+  constructor(view: { readonly calls: Calls; readonly codec: Codec<V> }, session: WatchSession) {
     this.calls = view.calls;
     this.codec = view.codec;
     this.session = session;
-    this.wantsProgress = options.progress ?? false;
   }
 
   get started(): Promise<bigint> {
@@ -63,27 +54,34 @@ class TypedWatch<V> implements Watch<V> {
   }
 
   get resumeRevision(): bigint {
-    return this.unread === 0n ? this.session.firstRevision : this.unread;
+    return this.session.unreadRevision;
   }
 
   get state(): WatchState {
     return this.session.state;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<WatchBatch<V>> {
-    for (;;) {
-      const response = await this.session.inbox.take();
-      if (response === undefined) return;
-      if (response.canceled) throw this.cancellation(response);
-      if (response.created) continue;
-      const batch = this.batch(response);
-      this.advance(response, batch);
-      if (!batch.progress || this.wantsProgress) yield batch;
-    }
+  [Symbol.asyncIterator](): AsyncIterator<WatchBatch<V>> {
+    return new Reader(() => this.read(), this.session);
   }
 
-  async *events(): AsyncGenerator<WatchEvent<V>> {
-    for await (const batch of this) yield* batch.events;
+  /** One batch is in a loop's hands at a time, so that another loop goes on with the next. */
+  events(): AsyncIterable<WatchEvent<V>> {
+    const iterator = (): AsyncIterator<WatchEvent<V>> => {
+      let events: readonly WatchEvent<V>[] = [];
+      let next = 0;
+      const read = (): WatchEvent<V> | undefined => {
+        while (next >= events.length) {
+          const batch = this.read();
+          if (batch === undefined) return undefined;
+          events = batch.events;
+          next = 0;
+        }
+        return events[next++];
+      };
+      return new Reader(read, this.session);
+    };
+    return { [Symbol.asyncIterator]: iterator };
   }
 
   async requestProgress(options: CallOptions = {}): Promise<bigint> {
@@ -94,9 +92,9 @@ class TypedWatch<V> implements Watch<V> {
     try {
       // A server that is still catching up drops the question, so it is asked again.
       while (scope.remainingMs() > 0 && !scope.signal.aborted && this.session.state !== "closed") {
-        const answer = this.session.progress(askAgainMs);
+        const answer = this.session.progress(Math.min(askAgainMs, scope.remainingMs()));
         this.session.requestProgress();
-        const revision = await answer;
+        const revision = await scope.within(answer);
         if (revision !== undefined) return revision;
       }
       throw progressFailure(scope);
@@ -113,44 +111,68 @@ class TypedWatch<V> implements Watch<V> {
     await this.close();
   }
 
-  private batch(response: rpc.WatchResponse): WatchBatch<V> {
-    const events = response.events.map((event) => this.event(event));
-    const last = response.events.at(-1)?.kv?.modRevision;
-    return { revision: last ?? response.header?.revision ?? 0n, events, progress: last === undefined };
+  /** The next batch if it has arrived. */
+  private read(): WatchBatch<V> | undefined {
+    const response = this.session.inbox.peek();
+    if (response === undefined) return undefined;
+    // What cannot be turned into a batch stays unread.
+    const batch = this.batch(response);
+    this.session.inbox.shift();
+    return batch;
   }
 
-  /** As the session does for its streams: an answer to a progress request counts once the next one has come. */
-  private advance({ watchId }: rpc.WatchResponse, { revision, progress }: WatchBatch<V>): void {
-    const certain = progress && watchId === broadcastId ? this.unverified : revision;
-    if (progress && watchId === broadcastId) this.unverified = revision;
-    if (certain !== undefined && certain >= this.unread) this.unread = certain + 1n;
+  private batch(response: rpc.WatchResponse): WatchBatch<V> {
+    const { events, header } = response;
+    const last = events.at(-1)?.kv?.modRevision;
+    return {
+      revision: last ?? header?.revision ?? 0n,
+      events: events.map((event) => this.event(event)),
+      progress: last === undefined,
+    };
   }
 
   private event(event: wire.Event): WatchEvent<V> {
-    const previous = event.prevKv === undefined ? {} : { previous: keyValueOf(event.prevKv, this.codec) };
-    if (event.kv === undefined) throw new TypeError("the server sent an event without a key");
+    const { kv: wireKv, prevKv } = event;
+    if (wireKv === undefined) throw new TypeError("the server sent an event without a key");
     if (event.type === Event_EventType.PUT) {
-      const kv = keyValueOf(event.kv, this.codec);
-      return { type: "put", kv, created: kv.createRevision === kv.modRevision, ...previous };
+      const kv = keyValueOf(wireKv, this.codec);
+      const created = wireKv.createRevision === wireKv.modRevision;
+      if (prevKv === undefined) return { type: "put", kv, created };
+      return { type: "put", kv, created, previous: keyValueOf(prevKv, this.codec) };
     }
-    const keyBytes = ownBytes(event.kv.key);
-    const { modRevision } = event.kv;
-    return { type: "delete", key: utf8.decode(keyBytes), keyBytes, modRevision, ...previous };
+    const keyBytes = ownBytes(wireKv.key);
+    const gone = { type: "delete", key: utf8.decode(keyBytes), keyBytes, modRevision: wireKv.modRevision } as const;
+    return prevKv === undefined ? gone : { ...gone, previous: keyValueOf(prevKv, this.codec) };
+  }
+}
+
+/**
+ * Iterates over what `read` finds in the session's inbox. Written out instead of a generator: what has arrived is then
+ * given without waiting a turn, which a generator does twice for each item.
+ */
+class Reader<T> implements AsyncIterator<T> {
+  private readonly read: () => T | undefined;
+  private readonly session: WatchSession;
+  private left = false;
+
+  constructor(read: () => T | undefined, session: WatchSession) {
+    this.read = read;
+    this.session = session;
   }
 
-  private cancellation(response: rpc.WatchResponse): EtcdError {
-    const { compactRevision } = response;
-    const text = cancelText(response.cancelReason);
-    if (compactRevision > 0n) {
-      return new CompactedError({ compactRevision, resumeRevision: this.session.nextRevision }, {});
+  async next(): Promise<IteratorResult<T>> {
+    for (;;) {
+      if (this.left) return { value: undefined, done: true };
+      const value = this.read();
+      if (value !== undefined) return { value, done: false };
+      if (!(await this.session.inbox.ready())) return { value: undefined, done: true };
     }
-    const name = statusName(text);
-    return new EtcdError(`the watch was refused: ${text}`, {
-      code: name ?? "Other",
-      grpcStatus: name === undefined ? Code.CANCELLED : status[name].code,
-      outcome: "not-applied",
-      serverMessage: text,
-    });
+  }
+
+  /** Breaking out of a loop leaves the watch open. */
+  return(): Promise<IteratorResult<T>> {
+    this.left = true;
+    return Promise.resolve({ value: undefined, done: true });
   }
 }
 
