@@ -6,11 +6,14 @@ import { createHttpHandler, type HttpHandlerOptions } from "./http/handler.js";
 import type { HttpHealth } from "./http/health-checks.js";
 import { createHttpServer } from "./http/server.js";
 import { clientRequests, openListeners } from "./listen/listen.js";
+import type { Secure } from "./listen/port.js";
 import type { Member } from "./member.js";
 import { createRpcServer, type RpcServer } from "./rpc/server.js";
 import type { Logger } from "./runtime/logger.js";
 import type { Metrics } from "./runtime/metrics.js";
 import { serverVersion, storageVersion } from "./runtime/version.js";
+import { type Admission, TlsAcceptor } from "./tls/acceptor.js";
+import { Complaints } from "./tls/complaints.js";
 
 /** How long calls may go on after the server was told to end: as long as a request may take (spec/server.md 4.8). */
 const drainBaseMs = 5000;
@@ -21,6 +24,8 @@ export interface FrontDoorOptions {
   readonly member: Member;
   readonly services: Services;
   readonly metrics: Metrics;
+  /** Who is let in over TLS; undefined without any. */
+  readonly admission: Admission | undefined;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -44,13 +49,15 @@ export async function openFrontDoor(options: FrontDoorOptions): Promise<FrontDoo
     clientUrls: config.listenClientUrls,
     clientHttpUrls: config.listenClientHttpUrls,
     metricsUrls: config.listenMetricsUrls,
-    grpc: (socket) => rpc.accept(socket),
+    // A name that was not asked for as one is none (spec/server.md 8.2).
+    grpc: (socket, { certificateName }) => rpc.accept(socket, config.clientCertAuth ? certificateName : undefined),
     http: (socket) => http.accept(socket),
     metrics,
   });
   // Whoever watches over the member may look at once, also while it waits for others.
   const listeners = await openListeners(
     requests.map((request) => (request.http1 === metrics ? request : { ...request, hold: true })),
+    securityOf(options),
   );
   const clientUrls = listeners.urls.slice(0, config.listenClientUrls.length);
   const metricsUrls = listeners.urls.slice(listeners.urls.length - config.listenMetricsUrls.length);
@@ -65,6 +72,21 @@ export async function openFrontDoor(options: FrontDoorOptions): Promise<FrontDoo
       observers.close();
       await Promise.all([rpc.close(drainMs), listeners.close(drainMs)]);
     },
+  };
+}
+
+/** TLS for the ports, and who hears of callers that do not get in. */
+function securityOf({ logger, admission }: FrontDoorOptions) {
+  const complaints = new Complaints(logger.in("listen"));
+  const onMismatch = (remote: string, error: string): void =>
+    complaints.say("rejected connection on client endpoint", remote, error);
+  return { onMismatch, secure: admission === undefined ? undefined : securing(admission, complaints) };
+}
+
+function securing(admission: Admission, complaints: Complaints): Secure {
+  return (protocols, onSecured) => {
+    const acceptor = new TlsAcceptor({ admission, protocols, endpoint: "client", complaints, onSecured });
+    return (socket) => acceptor.accept(socket);
   };
 }
 

@@ -16,7 +16,7 @@ import {
 } from "./durable.js";
 import { type FirstElectionOptions, hurryFirstElection } from "./first-election.js";
 import { countApplied, observePeers, observeWork } from "./member-metrics.js";
-import { askStranger } from "./peer/ask.js";
+import { strangerAsker } from "./peer/ask.js";
 import { startPeers } from "./peer/peers.js";
 import type { PeerRoom } from "./peer/types.js";
 import { snapshotFilesIn } from "./replica/files.js";
@@ -27,6 +27,7 @@ import { type Clock, systemClock } from "./runtime/clock.js";
 import type { Logger } from "./runtime/logger.js";
 import type { Metrics } from "./runtime/metrics.js";
 import { systemRandom } from "./runtime/random.js";
+import type { Security } from "./security.js";
 import type { Applied } from "./state/types.js";
 import type { Bootstrap } from "./storage/types.js";
 import type { WatchHub } from "./watch/hub.js";
@@ -46,6 +47,9 @@ export interface MemberOptions {
   readonly onFatal: (error: unknown) => void;
   readonly metrics: Metrics;
   readonly durable: DurableMode;
+  /** Told of what is applied, and of a state that replaces all of it, before the calls that wait for it are answered. */
+  readonly follower?: { applied(batch: readonly Applied[]): void; restored(): void };
+  readonly security: Security;
   /** Calls off the wait for the other members' answers. */
   readonly signal: AbortSignal;
 }
@@ -153,8 +157,9 @@ async function begin(options: MemberOptions, opener: DurableOpener, dir: string)
   return { durable: await opener.open(durableOptions(options, dir, bootstrap)), dir, firstPeers };
 }
 
-function bootstrapOptions({ config, logger, signal }: MemberOptions): BootstrapOptions {
-  return { config, logger: logger.in("bootstrap"), clock: systemClock, ask: askStranger, signal };
+function bootstrapOptions({ config, logger, signal, security }: MemberOptions): BootstrapOptions {
+  const ask = strangerAsker(security.peers.dialer);
+  return { config, logger: logger.in("bootstrap"), clock: systemClock, ask, signal };
 }
 
 function durableOptions(
@@ -167,7 +172,7 @@ function durableOptions(
 }
 
 function listenForPeers(
-  { config, logger, metrics }: MemberOptions,
+  { config, logger, metrics, security }: MemberOptions,
   { initial, state }: Durable,
   gate: Gate,
 ): Promise<PeerRoom> {
@@ -177,6 +182,7 @@ function listenForPeers(
   return startPeers({
     ...initial.identity,
     listenUrls: config.listenPeerUrls,
+    tls: security.peers,
     ownUrls: () => ownRecord()?.peerUrls ?? config.initialAdvertisePeerUrls,
     clock: systemClock,
     random: systemRandom,
@@ -243,7 +249,7 @@ function electionOptions({ config }: MemberOptions, replica: LocalReplica, peers
 }
 
 /** All that a member is assembled from but its files and the other members. */
-function worldOf({ config, logger, onFatal, metrics }: MemberOptions, { durable, dir, firstPeers }: Opened) {
+function worldOf({ config, logger, onFatal, metrics, follower }: MemberOptions, { durable, dir, firstPeers }: Opened) {
   const { initial } = durable;
   return {
     ...durable,
@@ -272,7 +278,11 @@ function worldOf({ config, logger, onFatal, metrics }: MemberOptions, { durable,
       progressNotifyIntervalMs: config.watchProgressNotifyIntervalMs,
       onEvents: (count: number) => metrics.debuggingMvccEventsTotal.inc(count),
     },
-    onApplied: (batch: readonly Applied[]) => countApplied(metrics, batch),
+    onApplied: (batch: readonly Applied[]) => {
+      follower?.applied(batch);
+      countApplied(metrics, batch);
+    },
+    onRestored: () => follower?.restored(),
     onFatal,
     observer: observeWork(metrics),
   };

@@ -4,6 +4,7 @@
  */
 import { createServices } from "./api/services.js";
 import type { ApiLimits } from "./api/types.js";
+import { type Authentication, openAuthentication } from "./authentication.js";
 import { ClusterVersion } from "./cluster-version.js";
 import type { ServerConfig } from "./config/config.js";
 import type { DurableMode } from "./durable.js";
@@ -14,6 +15,7 @@ import { publish } from "./publish.js";
 import type { Logger } from "./runtime/logger.js";
 import { createMetrics, type Metrics } from "./runtime/metrics.js";
 import { serverVersion } from "./runtime/version.js";
+import { openSecurity, type Security } from "./security.js";
 
 export interface StartOptions {
   readonly config: ServerConfig;
@@ -35,8 +37,8 @@ export interface RunningServer {
 }
 
 /**
- * Starts one member and resolves when it serves, which takes a quorum. Rejects if it cannot: bad data directory, port in use,
- * nothing to join, removed from its cluster.
+ * Starts one member and resolves when it serves, which takes a quorum. Rejects if it cannot: bad data directory, bad
+ * certificate, port in use, nothing to join, removed from its cluster.
  */
 export function startServer(options: StartOptions): Promise<RunningServer> {
   return startServerWith(options, "threads");
@@ -46,10 +48,13 @@ export function startServer(options: StartOptions): Promise<RunningServer> {
 export async function startServerWith(options: StartOptions, durable: DurableMode): Promise<RunningServer> {
   const { config, logger, signal = new AbortController().signal } = options;
   const metrics = createMetrics();
-  const member = await openMember({ ...options, metrics, durable, signal });
+  const security = await openSecurity(config, logger);
+  const authentication = await openAuthentication(config, logger);
+  const { follower } = authentication;
+  const member = await openMember({ ...options, metrics, durable, signal, security, follower });
   try {
     signal.throwIfAborted();
-    const door = await openDoor(options, member, metrics);
+    const door = await openDoor({ ...options, security, authentication, metrics }, member);
     const version = clusterVersionOf(options, member, metrics);
     try {
       member.start();
@@ -58,23 +63,37 @@ export async function startServerWith(options: StartOptions, durable: DurableMod
       await version.known(config.electionTimeoutMs);
       door.serve();
       logger.info("ready to serve client requests", { urls: door.clientUrls });
-      return running(member, door, version);
+      return running(member, door, version, authentication);
     } catch (error) {
       version.stop();
       await door.close();
       throw error;
     }
   } catch (error) {
+    await authentication.close();
     await member.close();
     throw error;
   }
 }
 
-function openDoor(options: StartOptions, member: Member, metrics: Metrics): Promise<FrontDoor> {
-  const { config, logger } = options;
-  const services = createServices({ ...member, limits: apiLimits(config), logger, onCall: countCalls(metrics) });
+interface DoorOptions extends StartOptions {
+  readonly security: Security;
+  readonly authentication: Authentication;
+  readonly metrics: Metrics;
+}
+
+function openDoor(options: DoorOptions, member: Member): Promise<FrontDoor> {
+  const { config, logger, security, authentication, metrics } = options;
+  const services = createServices({
+    ...member,
+    tokens: authentication.tokens(member.replica),
+    passwords: authentication.passwords,
+    limits: apiLimits(config),
+    logger,
+    onCall: countCalls(metrics),
+  });
   readMetricsFrom(metrics, member, config);
-  return openFrontDoor({ ...options, member, services, metrics });
+  return openFrontDoor({ ...options, member, services, admission: security.clients });
 }
 
 /** Until the cluster knows this member, clients that come wait in the queue of the port (spec/server.md 13.4). */
@@ -100,12 +119,18 @@ function clusterVersionOf({ logger }: StartOptions, member: Member, metrics: Met
   return new ClusterVersion({ ...member, logger: logger.in("cluster-version"), serverVersion, onVersion });
 }
 
-function running(member: Member, door: FrontDoor, version: ClusterVersion): RunningServer {
+function running(
+  member: Member,
+  door: FrontDoor,
+  version: ClusterVersion,
+  authentication: Authentication,
+): RunningServer {
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     version.stop();
     await member.handOver();
     await door.close();
+    await authentication.close();
     await member.close();
   };
   return {

@@ -11,6 +11,7 @@ import { encodeChange } from "../../src/server/raft/change.js";
 import type { Entry } from "../../src/server/raft/types.js";
 import { type Logger, silentLogger } from "../../src/server/runtime/logger.js";
 import { createMetrics } from "../../src/server/runtime/metrics.js";
+import { openSecurity } from "../../src/server/security.js";
 import { encodeCommand } from "../../src/server/state/command.js";
 import { configOf } from "./config/parse.js";
 import { bootstrapOfOne, openStores } from "./replica/one-member.js";
@@ -51,9 +52,10 @@ function config(): ServerConfig {
   return configOf(`--data-dir ${dataDir} --listen-peer-urls http://127.0.0.1:0`);
 }
 
-function open(logger: Logger, metrics = createMetrics()): Promise<Member> {
+async function open(logger: Logger, metrics = createMetrics()): Promise<Member> {
   return openMember({
     config: config(),
+    security: await openSecurity(config(), logger),
     logger,
     metrics,
     durable: "inline",

@@ -1,6 +1,7 @@
 /** What a server is told at its start: flags, environment and file have become one checked, read-only object. */
 
 import type { LogLevel } from "../runtime/logger.js";
+import type { TlsConfig } from "../tls/types.js";
 
 /** A member as `--initial-cluster` names it. */
 export interface InitialMember {
@@ -19,6 +20,17 @@ export type LogOutput =
   | { readonly kind: "stderr" }
   | { readonly kind: "stdout" }
   | { readonly kind: "file"; readonly path: string };
+
+/** How tokens look. Files are paths; which keys a method needs is found when they are read. */
+export type AuthTokenConfig =
+  | { readonly kind: "simple" }
+  | {
+      readonly kind: "jwt";
+      readonly method: string;
+      readonly publicKeyFile: string | undefined;
+      readonly privateKeyFile: string | undefined;
+      readonly ttlMs: number;
+    };
 
 export interface LogConfig {
   readonly level: LogLevel;
@@ -78,6 +90,19 @@ export interface ServerConfig {
   /** Never wait for the disk: a power cut loses acknowledged writes. */
   readonly unsafeNoFsync: boolean;
   readonly watchProgressNotifyIntervalMs: number;
+
+  /** Certificates and rules of the URLs for clients that have https (or unixs). */
+  readonly clientTls: TlsConfig;
+  /** The same among members, for both sides of a call. */
+  readonly peerTls: TlsConfig;
+  /** Clients are known by the common names of their certificates. */
+  readonly clientCertAuth: boolean;
+
+  readonly authToken: AuthTokenConfig;
+  /** How long a simple token stays good that nobody uses. */
+  readonly authTokenTtlSeconds: number;
+  /** Logarithm of bcrypt's rounds; the default of bcrypt's user counts if it is not from 4 to 31. */
+  readonly bcryptCost: number;
 
   /** Origins that browsers may call from; `*` is every one. */
   readonly corsOrigins: readonly string[];

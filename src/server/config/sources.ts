@@ -99,10 +99,10 @@ const sections: ReadonlyMap<string, (key: string) => string> = new Map([
   ["discovery-config", (key: string) => `discovery-${key}`],
 ]);
 
-/** Keys of `client-transport-security` that do not spell a flag. There is no flag for names allowed to clients. */
+/** Keys of `client-transport-security` that do not spell a flag. What clients live at is never looked at. */
 const clientSecurity: ReadonlyMap<string, string> = new Map([
   ["allowed-hostname", "client-cert-allowed-hostname"],
-  ["allowed-cn", ""],
+  ["allowed-cn", "client-cert-allowed-cn"],
   ["skip-client-san-verification", ""],
 ]);
 

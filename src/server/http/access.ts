@@ -17,8 +17,9 @@ function isOpen(list: readonly string[]): boolean {
 /** An answer that ends the request here (wrong host, a browser's question), or undefined. Sets the CORS headers. */
 export function control(rules: AccessRules, request: IncomingMessage, response: ServerResponse): Reply | undefined {
   const host = hostname(request.headers.host ?? "");
-  if (!isOpen(rules.hostWhitelist) && !rules.hostWhitelist.includes(host)) {
-    return errorReply(421, `requests for the host ${JSON.stringify(host)} are not served (--host-whitelist)`);
+  if (!isEncrypted(request) && !isOpen(rules.hostWhitelist) && !rules.hostWhitelist.includes(host)) {
+    const why = `requests for the host ${JSON.stringify(host)} are not served in clear`;
+    return errorReply(421, `${why}: use https, or name the host with --host-whitelist`);
   }
   const origin = allowedOrigin(rules.corsOrigins, request.headers.origin);
   if (origin !== undefined) {
@@ -27,6 +28,11 @@ export function control(rules: AccessRules, request: IncomingMessage, response: 
     response.setHeader("Access-Control-Allow-Headers", "accept, content-type, authorization");
   }
   return request.method === "OPTIONS" ? { httpStatus: 200, body: "" } : undefined;
+}
+
+/** A browser that was tricked does not get through a handshake with a name that the certificate is not for. */
+function isEncrypted({ socket }: IncomingMessage): boolean {
+  return "encrypted" in socket && socket.encrypted === true;
 }
 
 function allowedOrigin(origins: readonly string[], asked: string | undefined): string | undefined {

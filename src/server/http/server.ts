@@ -10,29 +10,41 @@ export interface HttpServer {
   close(): void;
 }
 
-/** A client that sends nothing for this long is cut off; etcd gives as long for the header of a request. */
-const silentMsMax = 300_000;
+export interface HttpServerOptions {
+  /**
+   * A client that sends nothing for this long is cut off, and so is one that takes longer for the header of a request, however
+   * busily it drips. 5 min by default, as in etcd.
+   */
+  readonly headerMsMax?: number;
+}
 
-export function createHttpServer(handler: RequestListener): HttpServer {
-  return new InjectedHttpServer(handler);
+const headerMsMaxDefault = 300_000;
+
+export function createHttpServer(handler: RequestListener, options: HttpServerOptions = {}): HttpServer {
+  return new InjectedHttpServer(handler, options.headerMsMax ?? headerMsMaxDefault);
 }
 
 class InjectedHttpServer implements HttpServer {
   private readonly server: Server;
   /** Connections, and whether a request is under way on them. */
   private readonly busy = new Map<Socket, boolean>();
+  private readonly headerMsMax: number;
+  /** Connections that a request is awaited on, and what ends the wait. */
+  private readonly waits = new Map<Socket, NodeJS.Timeout>();
   private closing = false;
 
-  constructor(handler: RequestListener) {
+  constructor(handler: RequestListener, headerMsMax: number) {
+    this.headerMsMax = headerMsMax;
     this.server = createServer((request, response) => {
       const { socket } = request;
       this.busy.set(socket, true);
+      clearTimeout(this.waits.get(socket));
       if (this.closing) response.shouldKeepAlive = false;
       response.once("close", () => this.answered(socket));
       handler(request, response);
     });
-    this.server.timeout = silentMsMax;
-    this.server.keepAliveTimeout = silentMsMax;
+    this.server.timeout = headerMsMax;
+    this.server.keepAliveTimeout = headerMsMax;
   }
 
   accept(socket: Socket): void {
@@ -41,7 +53,12 @@ class InjectedHttpServer implements HttpServer {
       return;
     }
     this.busy.set(socket, false);
-    socket.once("close", () => this.busy.delete(socket));
+    this.awaitRequest(socket);
+    socket.once("close", () => {
+      clearTimeout(this.waits.get(socket));
+      this.waits.delete(socket);
+      this.busy.delete(socket);
+    });
     this.server.emit("connection", socket);
   }
 
@@ -52,6 +69,17 @@ class InjectedHttpServer implements HttpServer {
 
   private answered(socket: Socket): void {
     if (this.closing) socket.end();
-    else if (this.busy.has(socket)) this.busy.set(socket, false);
+    else if (this.busy.has(socket)) {
+      this.busy.set(socket, false);
+      this.awaitRequest(socket);
+    }
+  }
+
+  /** Node has such a bound, but keeps it only for servers that listen themselves. */
+  private awaitRequest(socket: Socket): void {
+    this.waits.set(
+      socket,
+      setTimeout(() => socket.destroy(), this.headerMsMax),
+    );
   }
 }

@@ -1,11 +1,14 @@
-/** Tells HTTP/2 from HTTP/1 by the first bytes of a connection, and gives them back unread. */
+/** Tells TLS, HTTP/2 and HTTP/1 apart by the first bytes of a connection, and gives them back unread. */
 
 import type { Socket } from "node:net";
 
 /** Every HTTP/2 client begins with these; no HTTP/1 method does. */
 const preface = Buffer.from("PRI * HTTP/2.0\r\n");
 
-export type Protocol = "http1" | "http2";
+/** A TLS record that holds a handshake begins with this byte; no HTTP method does. */
+const handshakeByte = 0x16;
+
+export type Protocol = "tls" | "http1" | "http2";
 
 /**
  * Calls back once, as soon as the bytes decide; the socket is then as if nothing had been read. A connection that
@@ -32,6 +35,7 @@ export function detectProtocol(socket: Socket, timeoutMs: number, decided: (prot
 
 /** Undefined while the bytes so far could become either. */
 export function protocolOf(bytes: Uint8Array): Protocol | undefined {
+  if (bytes[0] === handshakeByte) return "tls";
   const length = Math.min(bytes.length, preface.length);
   if (preface.compare(bytes, 0, length, 0, length) !== 0) return "http1";
   return length === preface.length ? "http2" : undefined;

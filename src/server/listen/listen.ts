@@ -1,18 +1,14 @@
-/** Ports for gRPC and HTTP/1 together: accepts connections and hands each to the protocol that its first bytes speak. */
+/**
+ * Ports for gRPC and HTTP/1 together, in clear and with TLS: accepts connections and hands each to the protocol that its
+ * first bytes speak.
+ */
 
-import { existsSync, lstatSync, unlinkSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
-import { boundUrl, listenOptionsOf } from "./address.js";
-import { detectProtocol } from "./first-bytes.js";
-
-/** Takes over a connection, its errors and its end included. */
-export type Accept = (socket: Socket) => void;
+import { isSecure, ListenError, listenOptionsOf } from "./address.js";
+import { type Accept, Port, type Secure, type Takers } from "./port.js";
 
 /** One URL and who serves it; connections that speak anything else are reset. */
-export interface ListenRequest {
+export interface ListenRequest extends Takers {
   readonly url: string;
-  readonly http1?: Accept;
-  readonly http2?: Accept;
   /** Connections are let in at once, but nobody serves them before {@link Listeners.serve}. */
   readonly hold?: true;
 }
@@ -20,6 +16,12 @@ export interface ListenRequest {
 export interface ListenOptions {
   /** How long a connection may stay silent before its first bytes. 5 min by default, as etcd's HTTP. */
   readonly firstBytesTimeoutMs?: number;
+  /** How long a port that takes nothing but TLS waits for a handshake to begin. 10 s by default. */
+  readonly handshakeTimeoutMs?: number;
+  /** Needed for URLs that ask for TLS. */
+  readonly secure?: Secure | undefined;
+  /** Somebody came who speaks in clear where TLS is spoken, or the other way round. `remote` is `address:port`. */
+  readonly onMismatch?: (remote: string, reason: string) => void;
 }
 
 export interface Listeners {
@@ -34,20 +36,21 @@ export interface Listeners {
   close(drainMs: number): Promise<void>;
 }
 
-const tcpKeepaliveMs = 30_000;
 const firstBytesTimeoutMsDefault = 300_000;
+const handshakeTimeoutMsDefault = 10_000;
 
 /** Opens all of them or none. The caller closes. Rejects with a ListenError or the system's error. */
 export async function openListeners(
   requests: readonly ListenRequest[],
   options: ListenOptions = {},
 ): Promise<Listeners> {
-  const timeoutMs = options.firstBytesTimeoutMs ?? firstBytesTimeoutMsDefault;
   const ports: Port[] = [];
+  const portOf = new Map<ListenRequest, Port>();
   try {
-    for (const request of requests) {
-      const port = new Port(request, timeoutMs);
+    for (const group of byPlace(requests)) {
+      const port = portFor(group, options);
       ports.push(port);
+      for (const request of group) portOf.set(request, port);
       await port.open();
     }
   } catch (error) {
@@ -55,7 +58,7 @@ export async function openListeners(
     throw error;
   }
   return {
-    urls: ports.map((port) => port.url),
+    urls: requests.map((request) => portOf.get(request)?.bound(request.url) ?? request.url),
     serve: () => ports.forEach((port) => port.serve()),
     close: async (drainMs) => {
       await Promise.all(ports.map((port) => port.close(drainMs)));
@@ -63,87 +66,43 @@ export async function openListeners(
   };
 }
 
-/** One listening socket and the connections that came in through it. */
-class Port {
-  private readonly request: ListenRequest;
-  private readonly timeoutMs: number;
-  private readonly server: Server;
-  private readonly undecided = new Set<Socket>();
-  private readonly connections = new Set<Socket>();
-  private state: "held" | "serving";
-
-  constructor(request: ListenRequest, timeoutMs: number) {
-    this.request = request;
-    this.timeoutMs = timeoutMs;
-    this.state = request.hold === true ? "held" : "serving";
-    const keepAlive = { keepAlive: true, keepAliveInitialDelay: tcpKeepaliveMs };
-    this.server = createServer({ noDelay: true, ...keepAlive }, (socket) => this.accept(socket));
-  }
-
-  get url(): string {
-    return boundUrl(this.request.url, this.server);
-  }
-
-  open(): Promise<void> {
-    const options = listenOptionsOf(this.request.url);
-    if (options.path !== undefined) removeStale(options.path);
-    return new Promise((resolve, reject) => {
-      this.server.once("error", reject);
-      this.server.listen(options, () => {
-        this.server.off("error", reject);
-        resolve();
-      });
+/** A place may be named twice, once for those who speak in clear and once for TLS (spec/server.md 13.3). */
+function byPlace(requests: readonly ListenRequest[]): readonly (readonly ListenRequest[])[] {
+  const groups: ListenRequest[][] = [];
+  for (const request of requests) {
+    const group = groups.find(([first, second]) => {
+      if (first === undefined || second !== undefined || isSecure(first.url) === isSecure(request.url)) return false;
+      return !request.url.endsWith(":0") && placeOf(first.url) === placeOf(request.url);
     });
+    if (group === undefined) groups.push([request]);
+    else group.push(request);
   }
-
-  serve(): void {
-    if (this.state === "serving") return;
-    this.state = "serving";
-    for (const socket of this.undecided) this.take(socket);
-  }
-
-  async close(drainMs: number): Promise<void> {
-    if (!this.server.listening) return;
-    const gone = new Promise<void>((resolve) => void this.server.close(() => resolve()));
-    for (const socket of this.undecided) socket.destroy();
-    const cut = setTimeout(() => {
-      for (const socket of this.connections) socket.destroy();
-    }, drainMs);
-    await gone;
-    clearTimeout(cut);
-  }
-
-  private accept(socket: Socket): void {
-    this.connections.add(socket);
-    this.undecided.add(socket);
-    socket.once("close", () => {
-      this.connections.delete(socket);
-      this.undecided.delete(socket);
-    });
-    if (this.state === "serving") this.take(socket);
-    // A client that goes away is noticed when its connection is read.
-    else socket.once("error", () => socket.destroy());
-  }
-
-  private take(socket: Socket): void {
-    detectProtocol(socket, this.timeoutMs, (protocol) => {
-      this.undecided.delete(socket);
-      const taker = this.request[protocol];
-      if (taker === undefined) reset(socket);
-      else taker(socket);
-    });
-  }
+  return groups;
 }
 
-/** A socket file outlives a process that was killed; nobody listens there any more. */
-function removeStale(path: string): void {
-  if (existsSync(path) && !lstatSync(path).isDirectory()) unlinkSync(path);
+function placeOf(url: string): string {
+  const { host, port, path } = listenOptionsOf(url);
+  return path ?? `${host} ${port}`;
 }
 
-function reset(socket: Socket): void {
-  // Only TCP knows a reset; a socket in the file system is just closed.
-  if (socket.remoteAddress === undefined) socket.destroy();
-  else socket.resetAndDestroy();
+function portFor(group: readonly ListenRequest[], options: ListenOptions): Port {
+  const [first] = group;
+  if (first === undefined) throw new ListenError("there is nothing to listen on");
+  const clear = group.find(({ url }) => !isSecure(url));
+  const secured = group.find(({ url }) => isSecure(url));
+  const { secure } = options;
+  if (secured !== undefined && secure === undefined) {
+    throw new ListenError(`cannot listen on ${secured.url}: no certificate and key are given`);
+  }
+  return new Port({
+    where: listenOptionsOf(first.url),
+    clear,
+    secured: secured === undefined || secure === undefined ? undefined : { ...secured, secure },
+    hold: group.some(({ hold }) => hold === true),
+    firstBytesTimeoutMs: options.firstBytesTimeoutMs ?? firstBytesTimeoutMsDefault,
+    handshakeTimeoutMs: options.handshakeTimeoutMs ?? handshakeTimeoutMsDefault,
+    onMismatch: options.onMismatch ?? (() => undefined),
+  });
 }
 
 /** The URLs of a client-facing server and who serves each kind. */

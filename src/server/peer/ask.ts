@@ -1,15 +1,14 @@
 /** Questions to another member: asked once, and answered or not. */
 
-import type { SecureContext } from "node:tls";
 import { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import { Code, WireError } from "../../../proto/status.js";
 import { type Clock, systemClock } from "../runtime/clock.js";
+import type { TlsDialer } from "../tls/dialer.js";
 import { parsePeerUrl } from "./address.js";
-import { type Connection, methods, openConnection, secureContextOf } from "./connection.js";
+import { type Connection, methods, openConnection } from "./connection.js";
 import { prefixed } from "./grpc-message.js";
 import { helloHeaders } from "./handshake.js";
 import { OutgoingCall } from "./outgoing-call.js";
-import type { PeerClientTls } from "./types.js";
 
 /** The question may not have been heard, or its answer was lost. */
 export function peerUnreachable(cause?: unknown): WireError {
@@ -61,13 +60,18 @@ export async function askOnce(
 export async function askStranger(
   url: string,
   question: Question,
-  { timeoutMs, tls }: { readonly timeoutMs: number; readonly tls?: PeerClientTls },
+  { timeoutMs, dialer }: { readonly timeoutMs: number; readonly dialer: TlsDialer },
 ): Promise<Answer> {
-  const context: SecureContext | undefined = tls === undefined ? undefined : secureContextOf(tls);
-  const connection = openConnection(parsePeerUrl(url), context);
+  const connection = openConnection(parsePeerUrl(url), dialer);
   try {
     return await askOnce(question, { connection, headers: helloHeaders(), clock: systemClock, timeoutMs });
   } finally {
     connection.close();
   }
+}
+
+/** {@link askStranger} for those who know nothing of certificates. */
+export function strangerAsker(dialer: TlsDialer) {
+  return (url: string, question: Question, { timeoutMs }: { readonly timeoutMs: number }): Promise<Answer> =>
+    askStranger(url, question, { timeoutMs, dialer });
 }

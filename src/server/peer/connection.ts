@@ -4,13 +4,13 @@
  */
 
 import { type ClientHttp2Session, type ClientHttp2Stream, connect as openSession } from "node:http2";
-import { connect, isIP, type Socket } from "node:net";
-import { createSecureContext, connect as handshake, type SecureContext } from "node:tls";
+import { connect, type Socket } from "node:net";
+import { connect as handshake } from "node:tls";
 import { PeerDefinition } from "../../../proto/gen/internal/raft.js";
 import { methodsOf } from "../../../proto/methods.js";
-import { type PeerEndpoint, PeerUrlError } from "./address.js";
+import type { TlsDialer } from "../tls/dialer.js";
+import type { PeerEndpoint } from "./address.js";
 import { requestHeaders } from "./call-status.js";
-import type { PeerClientTls } from "./types.js";
 
 export const methods = methodsOf(PeerDefinition);
 
@@ -25,21 +25,8 @@ export interface Connection {
   close(): void;
 }
 
-/** Reads certificates once. Throws what parsing them throws. */
-export function secureContextOf(tls: PeerClientTls): SecureContext {
-  return createSecureContext({
-    ...(tls.ca === undefined ? {} : { ca: Buffer.from(tls.ca) }),
-    ...(tls.cert === undefined ? {} : { cert: Buffer.from(tls.cert) }),
-    ...(tls.key === undefined ? {} : { key: Buffer.from(tls.key) }),
-  });
-}
-
-/** Throws {@link PeerUrlError} for a secure endpoint without a context. */
-export function openConnection(endpoint: PeerEndpoint, secureContext: SecureContext | undefined): Connection {
-  if (endpoint.secure && secureContext === undefined) {
-    throw new PeerUrlError("a peer URL asks for TLS and no certificates are given");
-  }
-  const socket = endpoint.secure ? secured(endpoint, secureContext) : plain(endpoint);
+export function openConnection(endpoint: PeerEndpoint, dialer: TlsDialer): Connection {
+  const socket = endpoint.secure ? secured(endpoint, dialer) : plain(endpoint);
   const session = openSession(authorityOf(endpoint), {
     createConnection: () => socket,
     settings: { enablePush: false, initialWindowSize: flowControlWindowBytes },
@@ -77,18 +64,10 @@ function plain({ place }: PeerEndpoint): Socket {
   return socket;
 }
 
-function secured(endpoint: PeerEndpoint, secureContext: SecureContext | undefined): Socket {
+function secured(endpoint: PeerEndpoint, dialer: TlsDialer): Socket {
   const { place } = endpoint;
-  const host = "path" in place ? "localhost" : place.host;
   const socket = plain(endpoint);
-  const secure = handshake({
-    socket,
-    host,
-    ...(secureContext === undefined ? {} : { secureContext }),
-    // An address is no name to ask for (RFC 6066), but one to verify.
-    ...(isIP(host) === 0 ? { servername: host } : {}),
-    ALPNProtocols: ["h2"],
-  });
+  const secure = handshake({ socket, ...dialer.handshake("path" in place ? "localhost" : endpoint.name) });
   secure.on("error", () => undefined);
   secure.once("close", () => socket.destroy());
   return secure;

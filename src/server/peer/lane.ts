@@ -3,10 +3,10 @@
  * Messages that come while no stream stands are dropped: Raft repairs what is lost, and old news help nobody.
  */
 
-import type { SecureContext } from "node:tls";
 import type { MemberId, Message } from "../raft/types.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Random } from "../runtime/random.js";
+import type { TlsDialer } from "../tls/dialer.js";
 import type { PeerEndpoint } from "./address.js";
 import { encodeFrame } from "./codec.js";
 import { type Connection, openConnection } from "./connection.js";
@@ -22,7 +22,7 @@ export interface LaneOptions {
   /** Where the peer is at the next attempt. */
   readonly endpoints: () => readonly PeerEndpoint[];
   readonly headers: () => Readonly<Record<string, string>>;
-  readonly secureContext: SecureContext | undefined;
+  readonly dialer: TlsDialer;
   readonly limits: QueueLimits;
   /** A ping may stay unanswered for so long. */
   readonly silenceMsMax: number;
@@ -204,9 +204,9 @@ export class Lane {
   }
 
   private open(endpoint: PeerEndpoint, openTimeoutMs: number): RaftStream {
-    const { clock, events, headers, secureContext } = this.options;
+    const { clock, events, headers, dialer } = this.options;
     return new RaftStream({
-      connection: openConnection(endpoint, secureContext),
+      connection: openConnection(endpoint, dialer),
       endpoint,
       headers: headers(),
       clock,

@@ -1,12 +1,12 @@
 /** All that goes to one other member: messages in two lanes, questions, and a snapshot at a time. */
 
-import type { SecureContext } from "node:tls";
 import type { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import type { MemberId, Message } from "../raft/types.js";
 import type { OutgoingSnapshot, PeerAddress, PeerListener } from "../replica/peers.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/logger.js";
 import type { Random } from "../runtime/random.js";
+import type { TlsDialer } from "../tls/dialer.js";
 import { type PeerEndpoint, PeerUrlError, parsePeerUrl } from "./address.js";
 import { askOnce, peerUnreachable } from "./ask.js";
 import { openConnection } from "./connection.js";
@@ -25,7 +25,7 @@ export interface LinkSurroundings {
   readonly random: Random;
   readonly logger: Logger;
   readonly electionMs: number;
-  readonly secureContext: SecureContext | undefined;
+  readonly dialer: TlsDialer;
   readonly observer: PeerObserver | undefined;
   /** Undefined until somebody listens. */
   readonly listener: () => PeerListener | undefined;
@@ -155,7 +155,7 @@ export class Link {
     const endpoint = this.standingEndpoint();
     if (endpoint === undefined) throw new SnapshotSendError("the member cannot be reached");
     await sendSnapshotFile(snapshot, {
-      connection: openConnection(endpoint, this.around.secureContext),
+      connection: openConnection(endpoint, this.around.dialer),
       headers: this.headers(),
       signal: this.end.signal,
       clock: this.around.clock,
@@ -172,9 +172,7 @@ export class Link {
   /** A URL that cannot be dialled is the business of whoever chose it: it must not stop this member. */
   private endpointOf(url: string): readonly PeerEndpoint[] {
     try {
-      const endpoint = parsePeerUrl(url);
-      if (!endpoint.secure || this.around.secureContext !== undefined) return [endpoint];
-      this.complain(`${url} asks for TLS and no certificates are given`);
+      return [parsePeerUrl(url)];
     } catch (error) {
       if (!(error instanceof PeerUrlError)) throw error;
       this.complain(error.message);
@@ -188,12 +186,12 @@ export class Link {
   }
 
   private openLane(name: LaneName): Lane {
-    const { clock, random, secureContext, electionMs } = this.around;
+    const { clock, random, dialer, electionMs } = this.around;
     return new Lane({
       to: this.id,
       endpoints: () => this.endpoints,
       headers: () => this.headers(),
-      secureContext,
+      dialer,
       limits: name === "urgent" ? urgentLimits : bulkLimits,
       silenceMsMax: name === "urgent" ? electionMs * 2 : Math.max(bulkSilenceMs, electionMs * 2),
       connectTimeoutMs,

@@ -4,9 +4,10 @@ import type { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import { invariant } from "../invariant.js";
 import type { MemberId, Message } from "../raft/types.js";
 import type { OutgoingSnapshot, PeerAddress, PeerListener } from "../replica/peers.js";
+import { Complaints } from "../tls/complaints.js";
+import { defaultDialer } from "../tls/open.js";
 import { AddressBook } from "./address-book.js";
 import { peerUnreachable } from "./ask.js";
-import { secureContextOf } from "./connection.js";
 import { PeerHost } from "./host.js";
 import { Link, type LinkSurroundings } from "./link.js";
 import { openPorts, type PeerPorts } from "./port.js";
@@ -47,9 +48,9 @@ class Room implements PeerRoom {
     const gate = { clusterId, memberId, isRemoved };
     const logger = options.logger.in("peer");
     const listener = (): PeerListener | undefined => (this.isClosed ? undefined : this.listener);
-    const secureContext = options.tls === undefined ? undefined : secureContextOf(options.tls.client);
+    const dialer = options.tls?.dialer ?? defaultDialer(logger);
     const unsent = (messages: readonly Message[]): void => this.reportUnsent(messages);
-    this.around = { gate, ownUrls, clock, random, logger, electionMs, secureContext, observer, listener, unsent };
+    this.around = { gate, ownUrls, clock, random, logger, electionMs, dialer, observer, listener, unsent };
     this.host = new PeerHost({
       gate,
       clock,
@@ -71,8 +72,12 @@ class Room implements PeerRoom {
   }
 
   async listen(): Promise<void> {
-    const { listenUrls, tls } = this.options;
-    this.ports = await openPorts(listenUrls, tls?.server, (socket) => this.host.serve(socket));
+    const { listenUrls, tls, logger } = this.options;
+    this.ports = await openPorts(listenUrls, {
+      admission: tls?.admission,
+      complaints: new Complaints(logger.in("peer")),
+      onConnection: (socket) => this.host.serve(socket),
+    });
     this.schedulePing();
   }
 

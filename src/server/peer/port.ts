@@ -1,14 +1,13 @@
 /** The sockets that other members connect to: plain or TLS, by address or in the file system. */
 
 import { lstatSync, unlinkSync } from "node:fs";
-import { createServer as createTcpServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer } from "node:tls";
+import { createServer, type Server, type Socket } from "node:net";
+import { type Admission, TlsAcceptor } from "../tls/acceptor.js";
+import type { Complaints } from "../tls/complaints.js";
 import { PeerUrlError, parsePeerUrl } from "./address.js";
-import type { PeerTls } from "./types.js";
 
 /** More members and their snapshots than any cluster has. */
 const connectionsMax = 1_024;
-const handshakeTimeoutMs = 10_000;
 const tcpKeepaliveMs = 30_000;
 
 /** Open listening sockets. Whoever opened them closes them. */
@@ -19,19 +18,23 @@ export interface PeerPorts {
   close(): Promise<void>;
 }
 
-/** Opens all or none. `accept` owns each connection it gets. Rejects with PeerUrlError or the system's error. */
-export async function openPorts(
-  urls: readonly string[],
-  tls: PeerTls["server"] | undefined,
-  accept: (socket: Socket) => void,
-): Promise<PeerPorts> {
+export interface PortOptions {
+  /** Needed for URLs with TLS. */
+  readonly admission: Admission | undefined;
+  readonly complaints: Complaints;
+  /** Owns each connection it gets. */
+  readonly onConnection: (socket: Socket) => void;
+}
+
+/** Opens all or none. Rejects with PeerUrlError or the system's error. */
+export async function openPorts(urls: readonly string[], options: PortOptions): Promise<PeerPorts> {
   const ports: Port[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(ports.map((port) => port.close()));
   };
   try {
     for (const url of urls) {
-      const port = new Port(url, tls, accept);
+      const port = new Port(url, options);
       ports.push(port);
       await port.open();
     }
@@ -45,17 +48,20 @@ export async function openPorts(
 class Port {
   private readonly givenUrl: string;
   private readonly server: Server;
+  /** Also those whose handshake never ends. */
   private readonly sockets = new Set<Socket>();
 
-  constructor(url: string, tls: PeerTls["server"] | undefined, accept: (socket: Socket) => void) {
+  constructor(url: string, options: PortOptions) {
     this.givenUrl = url;
-    const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: tcpKeepaliveMs };
-    if (!parsePeerUrl(url).secure) this.server = createTcpServer(options, accept);
-    else if (tls === undefined) throw new PeerUrlError(`cannot listen on ${url}: no certificate and key are given`);
-    else this.server = createTlsServer({ ...options, ...tlsOptions(tls) }, accept);
+    const accept = acceptorFor(url, options);
+    this.server = createServer(
+      { noDelay: true, keepAlive: true, keepAliveInitialDelay: tcpKeepaliveMs },
+      (socket: Socket) => {
+        this.keep(socket);
+        accept(socket);
+      },
+    );
     this.server.maxConnections = connectionsMax;
-    // Also sees connections whose handshake never ends.
-    this.server.on("connection", (socket: Socket) => this.keep(socket));
   }
 
   get url(): string {
@@ -91,15 +97,18 @@ class Port {
   }
 }
 
-function tlsOptions({ cert, key, trustedCa }: PeerTls["server"]) {
-  const trust = trustedCa === undefined ? {} : { ca: Buffer.from(trustedCa), requestCert: true };
-  return {
-    cert: Buffer.from(cert),
-    key: Buffer.from(key),
-    ALPNProtocols: ["h2"],
-    handshakeTimeout: handshakeTimeoutMs,
-    ...trust,
-  };
+/** Only those whom TLS lets in get any further. */
+function acceptorFor(url: string, { admission, complaints, onConnection }: PortOptions): (socket: Socket) => void {
+  if (!parsePeerUrl(url).secure) return onConnection;
+  if (admission === undefined) throw new PeerUrlError(`cannot listen on ${url}: no certificate and key are given`);
+  const acceptor = new TlsAcceptor({
+    admission,
+    protocols: ["h2"],
+    endpoint: "peer",
+    complaints,
+    onSecured: ({ socket }) => onConnection(socket),
+  });
+  return (socket) => acceptor.accept(socket);
 }
 
 /** A socket file outlives a process that was killed; nobody listens there any more. */

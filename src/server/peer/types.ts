@@ -5,24 +5,14 @@ import type { PeerListener, Peers } from "../replica/peers.js";
 import type { Clock } from "../runtime/clock.js";
 import type { Logger } from "../runtime/logger.js";
 import type { Random } from "../runtime/random.js";
+import type { Admission } from "../tls/acceptor.js";
+import type { TlsDialer } from "../tls/dialer.js";
 
-/** Keys and certificates, as PEM. */
+/** Whom this member lets in over TLS, and how it calls others with it. */
 export interface PeerTls {
-  readonly server: {
-    readonly cert: Uint8Array;
-    readonly key: Uint8Array;
-    /** If given, only members with a certificate that these roots vouch for may connect. */
-    readonly trustedCa?: Uint8Array;
-  };
-  readonly client: PeerClientTls;
-}
-
-export interface PeerClientTls {
-  /** Roots that vouch for the other members; the system's if undefined. */
-  readonly ca?: Uint8Array;
-  /** What this member shows to the others; both or none. */
-  readonly cert?: Uint8Array;
-  readonly key?: Uint8Array;
+  /** Needed to listen on https and unixs. */
+  readonly admission: Admission | undefined;
+  readonly dialer: TlsDialer;
 }
 
 /** Sees what passes, for metrics. Called on the hot path: counts and returns. */
@@ -53,7 +43,7 @@ export interface PeerOptions {
   readonly isRemoved: (id: MemberId) => boolean;
   /** May be given later (`PeerRoom.attach`). */
   readonly listener?: PeerListener;
-  /** Needed for https and unixs. */
+  /** Undefined: TLS is not listened for, and others are called with it by Node's list of roots. */
   readonly tls?: PeerTls;
   readonly observer?: PeerObserver;
   /** Longest frame that is taken; an entry has to fit. 64 MiB by default. */

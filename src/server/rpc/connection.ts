@@ -48,8 +48,7 @@ export class Connection implements Host {
   readonly metrics: CallMetrics;
   readonly messageBytesMax: number;
   readonly remote: string;
-  /** Certificates come with TLS. */
-  readonly certificateName = undefined;
+  readonly certificateName: string | undefined;
   readonly onFatal: (error: unknown) => void;
   private readonly session: ServerHttp2Session;
   private readonly options: ConnectionOptions;
@@ -58,8 +57,9 @@ export class Connection implements Host {
   private cancelKeepalive: (() => void) | undefined;
   private silentSinceMs: number;
 
-  constructor(session: ServerHttp2Session, options: ConnectionOptions) {
+  constructor(session: ServerHttp2Session, options: ConnectionOptions, certificateName: string | undefined) {
     this.session = session;
+    this.certificateName = certificateName;
     this.options = options;
     this.clock = options.clock;
     this.logger = options.logger;

@@ -51,8 +51,8 @@ export interface RpcServerOptions {
 }
 
 export interface RpcServer {
-  /** Takes over a connection that speaks HTTP/2 from its first byte on. */
-  accept(socket: Socket): void;
+  /** Takes over a connection that speaks HTTP/2 from its first byte on, of a caller who has proven this name if any. */
+  accept(socket: Socket, certificateName?: string): void;
   /** Tells clients to go, ends streams with "server stopped", lets other calls finish and cuts them after `graceMs`. */
   close(graceMs: number): Promise<void>;
 }
@@ -75,6 +75,8 @@ class Http2RpcServer implements RpcServer {
   private readonly connections = new Map<ServerHttp2Session, Connection>();
   private closing = false;
   private allGone: (() => void) | undefined;
+  /** Of the connection that is being taken over. */
+  private arrivingName: string | undefined;
 
   constructor(options: RpcServerOptions) {
     const { clock, logger, limits, electionTimeoutMs, hasLeader, onFatal } = options;
@@ -103,9 +105,11 @@ class Http2RpcServer implements RpcServer {
     });
   }
 
-  accept(socket: Socket): void {
-    if (this.closing) socket.destroy();
-    else this.http2.emit("connection", socket);
+  accept(socket: Socket, certificateName?: string): void {
+    if (this.closing) return void socket.destroy();
+    this.arrivingName = certificateName;
+    this.http2.emit("connection", socket); // and "session" before it returns
+    this.arrivingName = undefined;
   }
 
   async close(graceMs: number): Promise<void> {
@@ -120,7 +124,7 @@ class Http2RpcServer implements RpcServer {
   }
 
   private connected(session: ServerHttp2Session): void {
-    this.connections.set(session, new Connection(session, this.connectionOptions));
+    this.connections.set(session, new Connection(session, this.connectionOptions, this.arrivingName));
     session.on("close", () => {
       this.connections.delete(session);
       if (this.connections.size === 0) this.allGone?.();

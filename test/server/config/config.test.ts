@@ -94,7 +94,7 @@ describe("the config", () => {
     ],
     [
       `--listen-client-urls https://127.0.0.1:1 ${client}`,
-      "--listen-client-urls holds https://127.0.0.1:1, but TLS is not available in this version yet",
+      "--listen-client-urls holds https://127.0.0.1:1, which needs --cert-file and --key-file, or --auto-tls",
     ],
     [
       "--listen-metrics-urls http://foo:1",

@@ -100,25 +100,44 @@ describe("a config file", () => {
     const content = `
 client-transport-security:
   cert-file: c.crt
-  allowed-hostname: [a, b]
+  key-file: c.key
+  trusted-ca-file: c.ca
+  allowed-cn: [a, b]
 peer-transport-security:
   cert-file: p.crt
+  key-file: p.key
   client-cert-file: pc.crt
-  allowed-cn: [x]
+  client-key-file: pc.key
+  client-cert-auth: true
+  allowed-hostname: [x]
+  skip-client-san-verification: true
+cipher-suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]
+tls-min-version: TLS1.2
 discovery-config:
   endpoints: [http://d]
   token: t
 `;
-    expect(warningsOf("--config-file c.yaml", file(content)).slice(1)).toEqual(
-      [
-        "cert-file",
-        "client-cert-allowed-hostname",
-        "peer-cert-file",
-        "peer-client-cert-file",
-        "peer-cert-allowed-cn",
-        "discovery-endpoints",
-        "discovery-token",
-      ].map((flag) => `this flag has no effect in this version yet: --${flag}`),
+    const { clientTls, peerTls } = configOf("--config-file c.yaml", file(content));
+    expect(clientTls).toMatchObject({
+      identity: { kind: "files", certFile: "c.crt", keyFile: "c.key" },
+      trustedCaFile: "c.ca",
+      requireCertificate: true,
+      nameRule: { kind: "commonNames", names: ["a", "b"] },
+      protocol: { ciphers: ["ECDHE-RSA-AES128-GCM-SHA256"] },
+    });
+    expect(peerTls).toMatchObject({
+      identity: { kind: "files", certFile: "p.crt", keyFile: "p.key" },
+      callerIdentity: { certFile: "pc.crt", keyFile: "pc.key" },
+      requireCertificate: true,
+      nameRule: { kind: "hostnames", names: ["x"] },
+      skipAddressCheck: true,
+    });
+    expect(warningsOf("--config-file c.yaml", file(content))).toEqual(
+      expect.arrayContaining(
+        ["discovery-endpoints", "discovery-token"].map(
+          (flag) => `this flag has no effect in this version yet: --${flag}`,
+        ),
+      ),
     );
   });
 

@@ -163,10 +163,10 @@ describe("opening", () => {
   });
 
   it.each([
-    ["https://127.0.0.1:0", "TLS is not available in this version yet"],
-    ["unixs:///a", "TLS is not available in this version yet"],
+    ["https://127.0.0.1:0", "no certificate and key are given"],
+    ["unixs:///a", "no certificate and key are given"],
     ["ftp://127.0.0.1:0", "its scheme is none of"],
-    ["http://127.0.0.1", "it is not http://host:port"],
+    ["http://127.0.0.1", "it is not scheme://host:port"],
   ])("refuses %s", async (url, complaint) => {
     await expect(openListeners([{ url, http1 }])).rejects.toThrow(complaint);
   });
@@ -214,7 +214,8 @@ describe("the first bytes", () => {
     ["P", undefined],
     ["POST / HTTP/1.1", "http1"],
     ["PRI * HTTP/1.1\r\n", "http1"],
-    ["\u0016\u0003\u0001", "http1"],
+    ["\u0016", "tls"],
+    ["\u0016\u0003\u0001", "tls"],
   ])("%j decide for %s", (text, protocol) => {
     expect(protocolOf(Buffer.from(text, "latin1"))).toBe(protocol);
   });

@@ -1,7 +1,9 @@
 /** Questions between members, and of those who are none yet. */
 import { describe, expect, it } from "vitest";
 import type { Answer, Question } from "../../../proto/gen/internal/peer.js";
-import { askStranger } from "../../../src/server/peer/ask.js";
+import { strangerAsker } from "../../../src/server/peer/ask.js";
+import { silentLogger } from "../../../src/server/runtime/logger.js";
+import { defaultDialer } from "../../../src/server/tls/open.js";
 import { freePort } from "../../support/free-ports.js";
 import { startTcpProxy } from "../../support/tcp-proxy.js";
 import { linkAll, startRoom, type TestRoom } from "./harness.js";
@@ -16,6 +18,7 @@ const viewed: Answer = {
     value: { clusterId: 0xc1n, members: [], clusterVersion: "3.7.0", serverVersion: "3.7.0", removed: [9n] },
   },
 };
+const askStranger = strangerAsker(defaultDialer(silentLogger));
 const unreachable = { name: "WireError", code: 14, message: "peer unreachable" };
 
 async function linked(from: TestRoom, to: TestRoom): Promise<void> {
