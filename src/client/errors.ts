@@ -11,15 +11,21 @@ export type Outcome = "not-applied" | "unknown" | "applied";
 /** Failures that the client itself finds; every other code is a name of the wire-error table. */
 export type ClientErrorCode =
   | "Aborted" // the caller's signal; `cause` is its reason
+  | "CacheFull" // a cache would hold more than its `keysMax` or `bytesMax`
   | "ClientClosed"
   | "Conflict" // an `ifRevision` or `ifAbsent` guard failed
   | "ConnectFailed" // no endpoint could be reached before the deadline
   | "ConnectionLost" // the transport broke under a request
+  | "Decode" // a codec could not read a value
+  | "CredentialsFailed" // the function that provides the password or the token threw; `cause` is what
   | "LeaseLost"
+  | "LockLost" // a lock, permit or leadership is not held any more
   | "SlowConsumer"
   | "SnapshotCorrupt"
   | "TimedOut" // the caller's deadline
+  | "UnknownMember" // no endpoint is the member that was named
   | "Unsupported" // the server does not know the method
+  | "WrongCluster" // the endpoint answers for another cluster than the client's
   | "Other"; // a status that no table names: see `grpcStatus` and `serverMessage`
 
 export type EtcdErrorCode = StatusName | ClientErrorCode;
@@ -131,6 +137,52 @@ export class SlowConsumerError extends EtcdError {
       outcome: "not-applied",
     });
     this.resumeRevision = resumeRevision;
+  }
+}
+
+/** A value that its codec could not read. Says where it is and not what it is; `cause` is the codec's own error. */
+export class DecodeError extends EtcdError {
+  override readonly name = "DecodeError";
+  readonly key: string;
+  readonly modRevision: bigint;
+
+  constructor({ key, modRevision }: { key: string; modRevision: bigint }, cause: unknown) {
+    super(`the value of ${JSON.stringify(key)} at revision ${modRevision} cannot be decoded`, {
+      code: "Decode",
+      grpcStatus: Code.OK,
+      outcome: "applied",
+      cause,
+    });
+    this.key = key;
+    this.modRevision = modRevision;
+  }
+}
+
+/** The server is older than what was asked of it. Nothing was done; another member may well know the method. */
+export class UnsupportedError extends EtcdError {
+  override readonly name = "UnsupportedError";
+  /** The method's path, such as `/etcdserverpb.Auth/AuthStatus`. */
+  readonly method: string;
+
+  constructor(method: string, facts: Omit<EtcdErrorFacts, "code" | "outcome">) {
+    super(`the server does not know ${method}`, { ...facts, code: "Unsupported", outcome: "not-applied" });
+    this.method = method;
+  }
+}
+
+/**
+ * A snapshot that did not arrive whole: its digest does not fit (code "SnapshotCorrupt") or its stream broke (the code
+ * of that failure). The data of the cluster is untouched; where `retryable` is true, a new download may succeed. It
+ * begins anew, since no server sends the rest of a snapshot.
+ */
+export class SnapshotError extends EtcdError {
+  override readonly name = "SnapshotError";
+  /** How far it came. */
+  readonly receivedBytes: number;
+
+  constructor(message: string, receivedBytes: number, facts: Omit<EtcdErrorFacts, "outcome">) {
+    super(message, { ...facts, outcome: "not-applied" });
+    this.receivedBytes = receivedBytes;
   }
 }
 

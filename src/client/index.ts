@@ -1,9 +1,34 @@
 /** The public face of the SDK. */
 
-export type { Alarm, Cluster, HashKv, Maintenance, MemberInfo, MemberStatus } from "./admin/types.js";
+export type {
+  Alarm,
+  AuthAdmin,
+  AuthStatus,
+  Cluster,
+  Downgrade,
+  Hash,
+  HashKv,
+  Maintenance,
+  MemberInfo,
+  MemberStatus,
+  Permission,
+  Role,
+  RoleAdmin,
+  SavedSnapshot,
+  SnapshotDownload,
+  SnapshotOptions,
+  SnapshotProgress,
+  User,
+  UserAdmin,
+  UserLogin,
+} from "./admin/types.js";
+export type { ClusterInfo, EndpointInfo } from "./calls/membership.js";
+export type { ClientState, StatusEvent } from "./calls/status-board.js";
 export { createClient } from "./client.js";
+export { type DiscoverOptions, discover, type SrvRecord, type SrvResolver } from "./connection/srv.js";
 export type {
   Connection,
+  ConnectionEvent,
   ConnectionSettings,
   Duplex,
   Method,
@@ -11,10 +36,12 @@ export type {
   Transport,
   WireCall,
 } from "./connection/transport.js";
+export { optionsFromEnv } from "./env.js";
 export {
   type ClientErrorCode,
   CompactedError,
   ConflictError,
+  DecodeError,
   EtcdError,
   type EtcdErrorCode,
   isEtcdError,
@@ -22,15 +49,31 @@ export {
   type LeaseLostReason,
   type Outcome,
   SlowConsumerError,
+  SnapshotError,
+  UnsupportedError,
 } from "./errors.js";
-export { bytes, json, type StandardSchema, utf8 } from "./kv/codec.js";
+export { bytes, json, jsonReplacer, type StandardSchema, utf8 } from "./kv/codec.js";
 export { formatId } from "./kv/convert.js";
 export { cmp, op } from "./kv/txn.js";
-export type { Compare, Comparison, Op, OpKind, ResultsOf, TxnResult, TxnSpec } from "./kv/txn-types.js";
 export type {
+  Compare,
+  Comparison,
+  Op,
+  OpDeleteOptions,
+  OpGetOptions,
+  OpKind,
+  OpPutOptions,
+  ResultsOf,
+  TxnResult,
+  TxnSpec,
+} from "./kv/txn-types.js";
+export type {
+  Binding,
+  BindOptions,
   Codec,
   DeleteOptions,
   DeleteResult,
+  EdgeOptions,
   Header,
   Key,
   KeyRange,
@@ -42,14 +85,33 @@ export type {
   RangeResult,
   ReadOptions,
   RevisionInput,
+  Scan,
+  ScanOptions,
+  ScanPage,
   Sort,
   Span,
 } from "./kv/types.js";
-export type { Lease, LeaseInfo, Leases } from "./lease/types.js";
+export { keepRegistered, type Registration, type RegistrationOptions } from "./lease/keep-registered.js";
+export type { Lease, LeaseInfo, LeaseState, Leases } from "./lease/types.js";
+export {
+  type CallAttempt,
+  type CallEnd,
+  type CallFacts,
+  type CallStart,
+  type ConnectionMessage,
+  type DiagnosticsChannel,
+  type DiagnosticsMessages,
+  type LeaderChange,
+  type LeaseLost,
+  observe,
+  type TokenFetch,
+  type WatchResume,
+} from "./observe/channels.js";
 export type {
   Bytes,
   CallOptions,
   ClientOptions,
+  GrpcInterceptor,
   LogEntry,
   MonotonicClock,
   PasswordAuth,
@@ -72,4 +134,13 @@ export type {
   RawWatchOptions,
 } from "./raw/raw-types.js";
 export type { EtcdClient } from "./types.js";
-export type { Watch, WatchBatch, WatchEvent, WatchOptions, WatchState } from "./watch/types.js";
+export type {
+  Delta,
+  FollowOptions,
+  Snapshot,
+  Watch,
+  WatchBatch,
+  WatchEvent,
+  WatchOptions,
+  WatchState,
+} from "./watch/types.js";

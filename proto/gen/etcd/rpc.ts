@@ -33,6 +33,8 @@ export interface ResponseHeader {
   memberId: bigint;
   revision: bigint;
   raftTerm: bigint;
+  /** Who leads, as the answering member believes: advice. Absent or 0 is no hint; no release sends it yet. */
+  leaderId?: bigint | undefined;
 }
 
 export interface RangeRequest {
@@ -669,7 +671,7 @@ export interface RangeStreamResponse {
 }
 
 function createBaseResponseHeader(): ResponseHeader {
-  return { clusterId: 0n, memberId: 0n, revision: 0n, raftTerm: 0n };
+  return { clusterId: 0n, memberId: 0n, revision: 0n, raftTerm: 0n, leaderId: undefined };
 }
 
 export const ResponseHeader: MessageFns<ResponseHeader> = {
@@ -697,6 +699,12 @@ export const ResponseHeader: MessageFns<ResponseHeader> = {
         throw new globalThis.Error("value provided for field message.raftTerm of type uint64 too large");
       }
       writer.uint32(32).uint64(message.raftTerm);
+    }
+    if (message.leaderId !== undefined) {
+      if (BigInt.asUintN(64, message.leaderId) !== message.leaderId) {
+        throw new globalThis.Error("value provided for field message.leaderId of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.leaderId);
     }
     return writer;
   },
@@ -746,6 +754,14 @@ export const ResponseHeader: MessageFns<ResponseHeader> = {
             message.raftTerm = reader.uint64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.leaderId = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -767,6 +783,9 @@ export const ResponseHeader: MessageFns<ResponseHeader> = {
     message.memberId = (object.memberId !== undefined && object.memberId !== null) ? BigInt(object.memberId) : 0n;
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
     message.raftTerm = (object.raftTerm !== undefined && object.raftTerm !== null) ? BigInt(object.raftTerm) : 0n;
+    message.leaderId = (object.leaderId !== undefined && object.leaderId !== null)
+      ? BigInt(object.leaderId)
+      : undefined;
     return message;
   },
 };

@@ -1,12 +1,16 @@
 /** One call's way through failures: which endpoint, when again, and what the error says when it is over. */
+import type { ResponseHeader } from "../../../proto/gen/etcd/rpc.js";
 import { Code } from "../../../proto/status.js";
-import type { Channel, Endpoint } from "../connection/endpoints.js";
+import type { Channel, Endpoint } from "../connection/endpoint.js";
 import { type Connection, type MethodFacts, TransportError, type WireCall } from "../connection/transport.js";
-import { EtcdError, isEtcdError, type Outcome } from "../errors.js";
-import type { CallOptions } from "../options.js";
+import { type EtcdError, isEtcdError, type Outcome } from "../errors.js";
+import type { CallOptions, Target } from "../options.js";
+import { linkSignals } from "./abort.js";
+import { asUnknown, type CallFacts, clientClosed, failureOf, givenUp, timedOut, unknownMember } from "./failures.js";
+import { serializableRange } from "./methods.js";
 import { backoffMs, type Judgement, judge } from "./retry.js";
 import type { CallScope } from "./scope.js";
-import type { Wiring } from "./wiring.js";
+import { ForeignAnswer, type Wiring } from "./wiring.js";
 
 /**
  * How long a write is offered around while members say "no leader": they answer at once, so a minority fails fast,
@@ -14,14 +18,32 @@ import type { Wiring } from "./wiring.js";
  */
 const noLeaderPatienceMs = 600;
 const deadlineEarlyMsMax = 5;
+/** An endpoint that was asked so long ago, and has answered nobody since, may be a black hole. */
+const silenceMs = 1_000;
+
+/** What the SDK's own rooms add to a caller's options. */
+export interface EffortOptions extends CallOptions {
+  /** Only while this has not aborted may the call be sent; what is under way when it aborts goes on. */
+  readonly sendWhile?: AbortSignal | undefined;
+}
+
+/** An attempt that was made without an effort. */
+export interface QuickAttempt {
+  readonly sentAtMs: number;
+  readonly token: string | undefined;
+  readonly answersBefore: number;
+}
 
 export class Effort {
   attempts = 0;
+  /** The first failure that left it open whether the write was applied, if there was one and the call went on. */
+  doubt: EtcdError | undefined;
   /** When the last attempt was handed to the transport, on the client's clock. */
   sentAtMs = 0;
   private readonly wiring: Wiring;
   private readonly method: MethodFacts;
-  private readonly options: CallOptions;
+  private readonly options: EffortOptions;
+  private readonly target: Target;
   private readonly scope: CallScope;
   private readonly avoid = new Set<Endpoint>();
   private inFlight = false;
@@ -30,12 +52,16 @@ export class Effort {
   private doubtful = false;
   private refreshed = false;
   private token: string | undefined;
-  private noLeaderSinceMs: number | undefined;
+  /** What the endpoint of the attempt had answered before it. */
+  private answersBefore = 0;
+  private pauses = 0;
+  private leaderlessSinceMs: number | undefined;
 
-  constructor(wiring: Wiring, method: MethodFacts, options: CallOptions, scope: CallScope) {
+  constructor(wiring: Wiring, method: MethodFacts, options: EffortOptions, scope: CallScope) {
     this.wiring = wiring;
     this.method = method;
     this.options = options;
+    this.target = options.target ?? "any";
     this.scope = scope;
   }
 
@@ -49,17 +75,29 @@ export class Effort {
     this.wiring.credentials.drop(this.token);
   }
 
-  /** The endpoint to try now. */
-  async choose(): Promise<Endpoint> {
+  /** Goes on from an attempt that was sent, and failed; `recover` comes next. */
+  adopt({ sentAtMs, token, answersBefore }: QuickAttempt): void {
+    this.attempts = 1;
+    this.inFlight = true;
+    this.sentAtMs = sentAtMs;
+    this.token = token;
+    this.answersBefore = answersBefore;
+  }
+
+  /**
+   * The endpoint to try now. Where the leader was lost, its successor is waited for; "known-only" waits for nobody,
+   * because a follower that serves at once is better than a leader that comes late.
+   */
+  async choose(leaders: "awaited" | "known-only" = "awaited"): Promise<Endpoint> {
     this.checkBounds();
-    const target = this.options.target ?? "any";
-    const news = this.wiring.leaderNews(target, this.method.kind);
-    if (news !== undefined) {
-      await this.scope.within(news);
-      this.checkBounds();
+    await this.pass(this.wiring.preparations(this.target, this.method));
+    while (this.wiring.endpoints.size === 0) {
+      await this.pause();
+      await this.pass(this.wiring.preparations(this.target, this.method));
     }
-    const leader = this.wiring.leaderFor(target, this.method.kind);
-    return this.wiring.endpoints.pick({ target, leader, avoid: this.avoid });
+    const unawaited = leaders === "known-only" && this.wiring.leader.awaitsSuccessor;
+    if (!unawaited) await this.pass(this.wiring.leaderNews(this.target, this.method));
+    return this.pick() ?? (await this.findMember());
   }
 
   /** Connects if needed and says what travels with the call. The request counts as sent from here on. */
@@ -68,25 +106,34 @@ export class Effort {
     this.inFlight = false;
     const connection = endpoint.connection(channel);
     if (!connection.isReady()) await this.connect(connection);
+    if (this.method.kind === "write") await this.verify(endpoint);
     const token = this.wiring.token(this.method.path);
     this.token = token instanceof Promise ? await this.scope.within(token) : token;
     this.checkBounds();
     this.inFlight = true;
+    this.answersBefore = endpoint.answers;
     this.sentAtMs = this.wiring.settings.clock.now();
     const remainingMs = this.scope.remainingMs();
     return {
       connection,
       wire: {
-        metadata: this.metadata(),
+        metadata: this.wiring.metadata(this.method, this.token, this.options),
         deadlineMs: remainingMs === Number.POSITIVE_INFINITY ? undefined : remainingMs,
         signal: this.scope.signal,
       },
     };
   }
 
+  /** Takes what an answer teaches. Throws what `recover` takes if the answer is not for the caller. */
   succeeded(endpoint: Endpoint, response: unknown): void {
-    endpoint.failure = undefined;
-    this.wiring.leader.observe(endpoint, headerOf(response));
+    const header = headerOf(response);
+    // Whoever names an endpoint for a look at it gets what it says, whichever cluster it belongs to.
+    if (typeof this.target === "object" && "endpoint" in this.target && this.method.kind !== "write") {
+      this.wiring.glance(endpoint, header);
+      return;
+    }
+    this.wiring.accept(endpoint, header, this.method);
+    if (this.method === serializableRange) this.wiring.keepOrder(endpoint, header);
   }
 
   /** Returns when the call is to be tried again; throws the EtcdError the caller gets otherwise. */
@@ -97,10 +144,11 @@ export class Effort {
     this.checkBounds(endpoint, error);
     const judgement = this.judge(error);
     this.doubtful ||= judgement.outcome === "unknown";
-    if (judgement.serverMessage === "") this.blame(endpoint, error);
+    if (this.doubtful) this.doubt ??= this.failure(judgement, endpoint, error);
+    if (judgement.serverMessage === "" && !(error instanceof ForeignAnswer)) this.wiring.blame(endpoint, error);
     this.inFlight = false;
     const spent = !this.scope.endless && this.attempts >= this.wiring.settings.retry.maxAttempts;
-    if (repeat === "never" || spent || !(await this.apply(judgement, endpoint))) {
+    if (repeat === "never" || spent || !(await this.apply(judgement, endpoint, error))) {
       throw this.failure(judgement, endpoint, error);
     }
   }
@@ -110,31 +158,26 @@ export class Effort {
     if (!isEtcdError(error)) throw error;
     this.checkBounds();
     if (!error.retryable) throw this.doubtful ? asUnknown(error) : error;
-    await this.scope.sleep(backoffMs(this.wiring.settings.retry, this.attempts));
+    await this.pause();
   }
 
   private judge(error: TransportError): Judgement {
     const { kind } = this.method;
+    if (error instanceof ForeignAnswer) {
+      const outcome = error.sent && kind !== "read" ? "unknown" : "not-applied";
+      const remedy = outcome === "unknown" ? "stop" : "elsewhere";
+      return { code: "WrongCluster", outcome, remedy, passing: false, serverMessage: "" };
+    }
     const mode = this.options.retry ?? "safe";
     return judge(error, { kind, mode, canRefresh: this.wiring.credentials.canRefresh });
   }
 
-  /** The error for a failure that ends the call. */
   private failure(judgement: Judgement, endpoint: Endpoint, cause: TransportError): EtcdError {
-    const text = judgement.serverMessage === "" ? `${endpoint.name}: ${cause.message}` : judgement.serverMessage;
-    return new EtcdError(text, {
-      code: judgement.code,
-      grpcStatus: cause.grpcStatus,
-      outcome: this.doubtful ? "unknown" : judgement.outcome,
-      endpoint: endpoint.name,
-      attempts: this.attempts,
-      retryable: judgement.passing,
-      serverMessage: judgement.serverMessage,
-      cause,
-    });
+    const outcome = this.doubtful ? "unknown" : judgement.outcome;
+    return failureOf(this.method, judgement, { outcome, endpoint: endpoint.name, attempts: this.attempts }, cause);
   }
 
-  private async apply({ remedy, code }: Judgement, endpoint: Endpoint): Promise<boolean> {
+  private async apply({ remedy, code }: Judgement, endpoint: Endpoint, error: TransportError): Promise<boolean> {
     switch (remedy) {
       case "stop":
         return false;
@@ -143,28 +186,40 @@ export class Effort {
         this.refreshed = true;
         this.dropToken();
         return true;
-      case "no-leader": {
-        const nowMs = this.wiring.settings.clock.now();
-        this.noLeaderSinceMs ??= nowMs;
-        if (!this.scope.endless && nowMs - this.noLeaderSinceMs > noLeaderPatienceMs) return false;
+      case "no-leader":
+        this.wiring.tellUnhealthy(endpoint, error, this.attempts);
+        if (this.method.kind !== "read" && this.patienceIsOver()) return false;
         await this.elsewhere(endpoint);
         return true;
-      }
       case "again":
-        await this.scope.sleep(backoffMs(this.wiring.settings.retry, this.attempts));
+        await this.pause();
         return true;
       case "elsewhere":
-        if (code === "NotLeader") this.wiring.leader.forget();
-        // Learners do not change their minds: when all that may be asked have refused, that is the answer.
-        if (code === "NotSupportedForLearner" && !this.othersLeft(endpoint)) return false;
+        if (code === "NotLeader") {
+          this.wiring.leader.forget();
+          if (this.patienceIsOver()) return false;
+        }
+        if (code === "NotSupportedForLearner") endpoint.learner = true;
+        // Some do not change their minds: when all that may be asked have refused, that is the answer.
+        if (isFinal(code, error) && !this.othersLeft(endpoint)) return false;
         await this.elsewhere(endpoint);
         return true;
     }
   }
 
+  private patienceIsOver(): boolean {
+    const nowMs = this.wiring.settings.clock.now();
+    this.leaderlessSinceMs ??= nowMs;
+    return !this.scope.endless && nowMs - this.leaderlessSinceMs > noLeaderPatienceMs;
+  }
+
   private othersLeft(endpoint: Endpoint): boolean {
-    const fixed = typeof this.options.target === "object";
-    return !fixed && this.wiring.endpoints.all().some((other) => other !== endpoint && !this.avoid.has(other));
+    const fixed = typeof this.target === "object";
+    return !fixed && this.wiring.endpoints.all().some((other) => other !== endpoint && this.isOpen(other));
+  }
+
+  private isOpen(endpoint: Endpoint): boolean {
+    return !this.avoid.has(endpoint) && !this.wiring.endpoints.isForeign(endpoint);
   }
 
   /** Other endpoints are tried at once; when all have failed, a pause comes before the next round. */
@@ -172,87 +227,109 @@ export class Effort {
     this.avoid.add(endpoint);
     if (this.othersLeft(endpoint)) return;
     this.avoid.clear();
-    await this.scope.sleep(backoffMs(this.wiring.settings.retry, this.attempts));
+    this.wiring.endpoints.lookAgain();
+    await this.pause();
+  }
+
+  private async pause(): Promise<void> {
+    await this.scope.sleep(backoffMs(this.wiring.settings.retry, this.pauses++));
+    this.checkBounds();
+  }
+
+  /** Waits for what is worth waiting for, within the call's bounds. */
+  private async pass(news: Promise<void> | undefined): Promise<void> {
+    if (news === undefined) return;
+    await this.scope.within(news);
+    this.checkBounds();
+  }
+
+  private pick(): Endpoint | undefined {
+    const leader = this.wiring.leaderFor(this.target, this.method);
+    try {
+      const manner = this.wiring.mannerFor(this.method);
+      return this.wiring.endpoints.pick({ target: this.target, leader, avoid: this.avoid, manner });
+    } catch (error) {
+      throw this.doubtful && isEtcdError(error) ? asUnknown(error) : error;
+    }
+  }
+
+  /** The endpoint of the member that the target names; asks until it is found, or until all have said who they are. */
+  private async findMember(): Promise<Endpoint> {
+    const { target, wiring } = this;
+    for (;;) {
+      await this.pass(wiring.askAll());
+      const found = this.pick();
+      if (found !== undefined) return found;
+      const known = wiring.endpoints.all().every((endpoint) => endpoint.failure === undefined);
+      if (known && typeof target === "object" && "memberId" in target) {
+        throw unknownMember(target.memberId, this.facts(undefined));
+      }
+      await this.pause();
+    }
   }
 
   private async connect(connection: Connection): Promise<void> {
     const timeoutMs = Math.min(this.wiring.settings.connectTimeoutMs, this.scope.remainingMs());
-    await connection.ready({ timeoutMs, signal: this.scope.signal });
+    const link = linkSignals(this.scope.signal, this.options.sendWhile);
+    try {
+      await connection.ready({ timeoutMs, signal: link.signal });
+    } finally {
+      link.dispose();
+    }
   }
 
-  private metadata(): Record<string, string> {
-    const requireLeader = this.options.requireLeader ?? (this.wiring.settings.requireLeader && this.needsLeader());
-    return {
-      "client-api-version": clientApiVersion,
-      ...(requireLeader ? { hasleader: "true" } : {}),
-      ...(this.token === undefined ? {} : { token: this.token }),
-      ...this.options.metadata,
-    };
+  /** Nothing is written before it is known which cluster answers. */
+  private async verify(endpoint: Endpoint): Promise<void> {
+    const { endpoints, survey } = this.wiring;
+    const asking = survey.verified(endpoint);
+    if (asking !== undefined) {
+      const failure = (await this.scope.within(asking))?.failure;
+      this.checkBounds();
+      if (failure instanceof TransportError && !endpoint.verified) throw unsentFor(failure);
+    }
+    if (endpoints.isForeign(endpoint)) throw new ForeignAnswer(endpoint, endpoints.clusterId, false);
   }
 
-  private needsLeader(): boolean {
-    return this.method.kind === "write" || this.method.path === watchPath;
-  }
-
-  private blame(endpoint: Endpoint, error: TransportError): void {
-    endpoint.failure = { atMs: this.wiring.settings.clock.now(), message: error.message };
-    this.wiring.leader.lose(endpoint.memberId);
+  private facts(endpoint: Endpoint | undefined): CallFacts {
+    const unclear = this.method.kind !== "read" && (this.inFlight || this.doubtful);
+    const outcome: Outcome = unclear ? "unknown" : "not-applied";
+    return { outcome, endpoint: endpoint?.name, attempts: this.attempts };
   }
 
   /** Throws if the client was closed, the caller gave up, or time ran out. */
   private checkBounds(endpoint?: Endpoint, error?: TransportError): void {
-    const unclear = this.method.kind !== "read" && (this.inFlight || this.doubtful);
-    const facts = {
-      outcome: (unclear ? "unknown" : "not-applied") as Outcome,
-      endpoint: endpoint?.name,
-      attempts: this.attempts,
-    };
-    const name = this.method.path.slice(this.method.path.lastIndexOf("/") + 1);
-    if (this.wiring.closing.aborted) {
-      throw new EtcdError(`${name}: the client is closed`, {
-        ...facts,
-        code: "ClientClosed",
-        grpcStatus: Code.CANCELLED,
-        cause: error,
-      });
-    }
-    if (this.scope.signal.aborted) {
-      const cause: unknown = this.scope.signal.reason;
-      throw new EtcdError(`${name}: given up`, { ...facts, code: "Aborted", grpcStatus: Code.CANCELLED, cause });
-    }
+    const { method, wiring, scope } = this;
+    if (wiring.closing.aborted) throw clientClosed(method, this.facts(endpoint), error);
+    if (scope.signal.aborted) throw givenUp(method, this.facts(endpoint), scope.signal.reason);
+    // What was never sent fails for the reason that holds it back; what may have been applied already says so.
+    if (!this.inFlight && !this.doubtful) this.options.sendWhile?.throwIfAborted();
     // The transport's timer runs on another clock than ours, and may be a little early.
     const earlyMs = error?.grpcStatus === Code.DEADLINE_EXCEEDED ? deadlineEarlyMsMax : 0;
-    if (this.scope.remainingMs() > earlyMs) return;
-    if (error !== undefined && !error.sent && endpoint !== undefined) this.blame(endpoint, error);
-    throw this.timedOut(name, facts, error);
+    if (scope.remainingMs() > earlyMs) return;
+    if (error !== undefined && endpoint !== undefined && this.isToBlame(endpoint, error)) wiring.blame(endpoint, error);
+    const patience = { timeoutMs: scope.timeoutMs, everSent: this.everSent };
+    throw timedOut(method, patience, this.facts(endpoint), { endpoints: wiring.endpoints, cause: error });
   }
 
-  private timedOut(
-    name: string,
-    facts: { outcome: Outcome; endpoint: string | undefined; attempts: number },
-    cause: TransportError | undefined,
-  ): EtcdError {
-    const failed = this.wiring.endpoints
-      .all()
-      .flatMap(({ name: url, failure }) => (failure === undefined ? [] : [`${url}: ${failure.message}`]));
-    const code = this.everSent ? "TimedOut" : "ConnectFailed";
-    const why = failed.length === 0 ? "" : ` (${failed.join("; ")})`;
-    const text = `${name}: no answer within ${this.scope.timeoutMs} ms${why}`;
-    return new EtcdError(text, { ...facts, code, grpcStatus: Code.DEADLINE_EXCEEDED, retryable: true, cause });
+  /** When time runs out: an endpoint that could not be reached, or that has been silent since it was asked. */
+  private isToBlame(endpoint: Endpoint, error: TransportError): boolean {
+    if (!error.sent) return true;
+    const waitedMs = this.wiring.settings.clock.now() - this.sentAtMs;
+    return waitedMs >= silenceMs && endpoint.answers === this.answersBefore;
   }
 }
 
-/** The error of a login that came after an attempt that may have been applied. */
-function asUnknown({ message, code, grpcStatus, attempts, serverMessage, cause }: EtcdError): EtcdError {
-  return new EtcdError(message, { code, grpcStatus, attempts, serverMessage, cause, outcome: "unknown" });
+function isFinal(code: Judgement["code"], error: TransportError): boolean {
+  return code === "NotSupportedForLearner" || code === "WrongCluster" || error.lasting;
 }
 
-/** The API level this client speaks, as servers count it in their metrics. */
-const clientApiVersion = "3.7";
-const watchPath = "/etcdserverpb.Watch/Watch";
+/** The failure of the question before the request, which therefore never left. */
+function unsentFor({ message, grpcStatus, lasting, cause }: TransportError): TransportError {
+  return new TransportError(message, { grpcStatus, sent: false, lasting, cause });
+}
 
 /** Every etcd response but the health check's has a header. */
-function headerOf(response: unknown): Parameters<Wiring["leader"]["observe"]>[1] {
+export function headerOf(response: unknown): ResponseHeader | undefined {
   if (typeof response !== "object" || response === null || !("header" in response)) return undefined;
-  return response.header as Parameters<Wiring["leader"]["observe"]>[1];
+  return response.header as ResponseHeader | undefined;
 }

@@ -4,7 +4,7 @@ import * as health from "../../../proto/gen/etcd/health.js";
 import * as lock from "../../../proto/gen/etcd/lock.js";
 import * as rpc from "../../../proto/gen/etcd/rpc.js";
 import { methodsOf } from "../../../proto/methods.js";
-import type { Method } from "../connection/transport.js";
+import type { Method, MethodFacts } from "../connection/transport.js";
 
 interface MessageType<Message> {
   encode(message: Message): { finish(): Uint8Array };
@@ -19,7 +19,11 @@ interface FromPartial<Req> {
   fromPartial(partial: unknown): Req;
 }
 
-function method<Req, Res>(definition: Definition<Req, Res>, kind: Method<Req, Res>["kind"]): Method<Req, Res> {
+function method<Req, Res>(
+  definition: Definition<Req, Res>,
+  kind: MethodFacts["kind"],
+  leader: MethodFacts["leader"] = kind === "write" ? "serves" : kind === "read" ? "known" : "irrelevant",
+): Method<Req, Res> {
   const { path, requestType, responseType } = definition;
   // The generated `fromPartial` has a type that only a literal can satisfy.
   const partial = requestType as unknown as FromPartial<Req>;
@@ -29,6 +33,7 @@ function method<Req, Res>(definition: Definition<Req, Res>, kind: Method<Req, Re
     decode: (bytes) => responseType.decode(bytes),
     fromPartial: (value) => partial.fromPartial(value),
     kind,
+    leader,
   };
 }
 
@@ -51,7 +56,8 @@ export const kvMethods = {
 export const leaseMethods = {
   leaseGrant: method(lease.leaseGrant, "write"),
   leaseRevoke: method(lease.leaseRevoke, "write"),
-  leaseTimeToLive: method(lease.leaseTimeToLive, "read"),
+  // Followers pass it on.
+  leaseTimeToLive: method(lease.leaseTimeToLive, "read", "serves"),
   leaseLeases: method(lease.leaseLeases, "read"),
 };
 
@@ -65,10 +71,10 @@ export const clusterMethods = {
 
 export const maintenanceMethods = {
   alarm: method(maintenance.alarm, "write"),
-  status: method(maintenance.status, "read"),
+  status: method(maintenance.status, "read", "irrelevant"),
   defragment: method(maintenance.defragment, "local"),
-  hash: method(maintenance.hash, "read"),
-  hashKV: method(maintenance.hashKV, "read"),
+  hash: method(maintenance.hash, "read", "irrelevant"),
+  hashKV: method(maintenance.hashKV, "read", "irrelevant"),
   moveLeader: method(maintenance.moveLeader, "write"),
   downgrade: method(maintenance.downgrade, "write"),
 };
@@ -106,14 +112,14 @@ export const electionMethods = {
 };
 
 export const healthMethods = {
-  check: method(methodsOf(health.HealthDefinition).check, "read"),
+  check: method(methodsOf(health.HealthDefinition).check, "read", "irrelevant"),
 };
 
 export const streamMethods = {
   watch: method(methodsOf(rpc.WatchDefinition).watch, "read"),
   leaseKeepAlive: method(lease.leaseKeepAlive, "write"),
   rangeStream: method(kv.rangeStream, "read"),
-  snapshot: method(maintenance.snapshot, "read"),
+  snapshot: method(maintenance.snapshot, "read", "irrelevant"),
   observe: method(elections.observe, "read"),
 };
 
@@ -126,4 +132,50 @@ const patientPaths = new Set([
 
 export function waitsWithoutLimit(path: string): boolean {
   return patientPaths.has(path);
+}
+
+/**
+ * What a request makes of its method: a transaction that changes nothing is a read, as is a look at the alarms; a
+ * serializable read is the member's own affair.
+ */
+export function factsOf<Req, Res>(called: Method<Req, Res>, message: Req): MethodFacts {
+  switch (called.path) {
+    case kvMethods.range.path:
+    case streamMethods.rangeStream.path:
+      return (message as rpc.RangeRequest).serializable ? factsOfSerializable(called.path) : called;
+    case kvMethods.txn.path:
+      return changes(message as rpc.TxnRequest) ? called : readTxn;
+    case clusterMethods.memberList.path:
+      return (message as rpc.MemberListRequest).linearizable ? called : factsOfSerializable(called.path);
+    case maintenanceMethods.alarm.path:
+      return (message as rpc.AlarmRequest).action === rpc.AlarmRequest_AlarmAction.GET ? readAlarms : called;
+  }
+  return called;
+}
+
+const readTxn: MethodFacts = { path: kvMethods.txn.path, kind: "read", leader: "known" };
+const readAlarms: MethodFacts = { path: maintenanceMethods.alarm.path, kind: "read", leader: "known" };
+
+export const serializableRange: MethodFacts = { path: kvMethods.range.path, kind: "read", leader: "irrelevant" };
+
+function factsOfSerializable(path: string): MethodFacts {
+  return path === serializableRange.path ? serializableRange : { path, kind: "read", leader: "irrelevant" };
+}
+
+/** Whether any branch, of any depth, puts or deletes. */
+function changes({ success, failure }: rpc.TxnRequest): boolean {
+  return success.some(writes) || failure.some(writes);
+}
+
+function writes({ request }: rpc.RequestOp): boolean {
+  switch (request?.$case) {
+    case undefined:
+    case "requestRange":
+      return false;
+    case "requestTxn":
+      return changes(request.value);
+    case "requestPut":
+    case "requestDeleteRange":
+      return true;
+  }
 }

@@ -76,7 +76,7 @@ function unsent(failure: TransportError): Judgement {
     code: local ? "RequestTooLarge" : "ConnectFailed",
     outcome: "not-applied",
     remedy: local ? "stop" : "elsewhere",
-    passing: !local,
+    passing: !local && !failure.lasting,
     serverMessage: "",
   };
 }
@@ -141,7 +141,7 @@ function codeOf(grpcStatus: number): EtcdErrorCode {
   return "Other";
 }
 
-/** A random wait up to the base doubled per failure: full jitter keeps clients that failed together apart. */
-export function backoffMs(policy: RetryPolicy, failures: number): number {
-  return Math.random() * Math.min(policy.maxMs, policy.baseMs * 2 ** Math.min(failures, 20));
+/** A random wait up to the base doubled per earlier pause: full jitter keeps clients that failed together apart. */
+export function backoffMs(policy: RetryPolicy, pauses: number): number {
+  return Math.random() * Math.min(policy.maxMs, policy.baseMs * 2 ** Math.min(pauses, 20));
 }

@@ -1,14 +1,18 @@
 /**
  * Who leads, as far as the client knows. Advice only: a call never fails for a wrong or missing hint. Learned from
- * Status, voided by any header of a higher term. Source: spec/sdk.md 1.7.
+ * Status and from headers that say it, voided by any header of a higher term. Source: spec/sdk.md 1.7.
  */
 import type { ResponseHeader } from "../../../proto/gen/etcd/rpc.js";
-import type { Endpoint } from "../connection/endpoints.js";
+import type { Endpoint } from "../connection/endpoint.js";
+import { publishLeader } from "../observe/channels.js";
 
 export interface LeaderHint {
   readonly memberId: bigint;
   readonly term: bigint;
 }
+
+/** Told of every change: another leader, or none that is known. */
+export type LeaderListener = (change: { readonly memberId: bigint | undefined; readonly term: bigint }) => void;
 
 export class LeaderTracker {
   private known: LeaderHint | undefined;
@@ -16,16 +20,28 @@ export class LeaderTracker {
   private lost: LeaderHint | undefined;
   private termMax = 0n;
   private asking: Promise<void> | undefined;
+  private readonly listener: LeaderListener | undefined;
+
+  constructor(listener?: LeaderListener) {
+    this.listener = listener;
+  }
 
   get leader(): bigint | undefined {
     return this.known?.memberId;
   }
 
-  /** Every reply's header names the member behind the endpoint and the term it lives in. */
+  /** The highest term seen. */
+  get term(): bigint {
+    return this.termMax;
+  }
+
+  /** Every reply's header names the member behind the endpoint, the term it lives in, and perhaps the leader. */
   observe(endpoint: Endpoint, header: ResponseHeader | undefined): void {
     if (header === undefined) return;
-    if (header.memberId !== 0n) endpoint.memberId = header.memberId;
-    this.seeTerm(header.raftTerm);
+    const { memberId, raftTerm, leaderId } = header;
+    if (memberId !== endpoint.memberId) endpoint.identify(memberId);
+    if (raftTerm > this.termMax) this.seeTerm(raftTerm);
+    if (leaderId !== undefined && leaderId !== 0n) this.learn({ memberId: leaderId, term: raftTerm }, memberId);
   }
 
   /** True while a leader was lost and no successor is known. */
@@ -33,28 +49,28 @@ export class LeaderTracker {
     return this.lost !== undefined;
   }
 
-  /** What a member's Status reply says of the leader; 0n is no leader. A lost one has to speak for itself. */
+  /** What a member's reply says of the leader; 0n is no leader. A lost one has to speak for itself. */
   learn(hint: LeaderHint, saidBy: bigint): void {
     this.seeTerm(hint.term);
     if (hint.memberId === 0n || hint.term < this.termMax) return;
     const { lost } = this;
     const stale = lost?.memberId === hint.memberId && lost.term === hint.term && saidBy !== hint.memberId;
     if (stale) return;
-    this.known = hint;
     this.lost = undefined;
+    this.set(hint);
   }
 
   /** The member behind a connection that broke. */
   lose(memberId: bigint | undefined): void {
     if (this.known === undefined || this.known.memberId !== memberId) return;
     this.lost = this.known;
-    this.known = undefined;
+    this.set(undefined);
   }
 
   /** Whoever was lost or known is no longer of interest. */
   forget(): void {
-    this.known = undefined;
     this.lost = undefined;
+    this.set(undefined);
   }
 
   /** Asks once for all who wait; `ask` reports what it finds through `learn` and does not reject. */
@@ -68,6 +84,15 @@ export class LeaderTracker {
   private seeTerm(term: bigint): void {
     if (term <= this.termMax) return;
     this.termMax = term;
-    if (this.known !== undefined && this.known.term < term) this.known = undefined;
+    if (this.known !== undefined && this.known.term < term) this.set(undefined);
+  }
+
+  private set(hint: LeaderHint | undefined): void {
+    const changed = this.known?.memberId !== hint?.memberId;
+    this.known = hint;
+    if (!changed) return;
+    const change = { memberId: hint?.memberId, term: this.termMax };
+    publishLeader(change);
+    this.listener?.(change);
   }
 }

@@ -10,6 +10,8 @@ const timerMsMax = 2 ** 31 - 1;
 export interface Patience {
   readonly timeoutMs: number;
   readonly endless: boolean;
+  /** When it began to count, on the client's clock; now if absent. */
+  readonly startedMs?: number;
 }
 
 export class CallScope {
@@ -25,7 +27,7 @@ export class CallScope {
     this.clock = clock;
     this.timeoutMs = patience.timeoutMs;
     this.endless = patience.endless;
-    this.startedMs = clock.now();
+    this.startedMs = patience.startedMs ?? clock.now();
     this.link = linkSignals(signals.closing, signals.caller);
     this.signal = this.link.signal;
   }

@@ -1,33 +1,70 @@
-/** What all calls of a client share: settings, endpoints, credentials, and what is known of the leader. */
-import type * as rpc from "../../../proto/gen/etcd/rpc.js";
-import type { Credentials } from "../connection/credentials.js";
-import type { Endpoint, Endpoints } from "../connection/endpoints.js";
-import type { MethodFacts } from "../connection/transport.js";
-import type { Settings, Target } from "../options.js";
-import { sleep } from "./abort.js";
-import { authMethods, maintenanceMethods } from "./methods.js";
-import type { LeaderTracker } from "./routing.js";
+/** What all calls of a client share: settings, endpoints, credentials, and what is known of the cluster. */
 
-/** The leader is asked for at most this often, and a member that does not say in time is left out. */
-const leaderQuestion = { pauseMs: 500, timeoutMs: 1_000 };
+import type { ResponseHeader } from "../../../proto/gen/etcd/rpc.js";
+import { Code } from "../../../proto/status.js";
+import type { Credentials } from "../connection/credentials.js";
+import type { Endpoint } from "../connection/endpoint.js";
+import { type Endpoints, wrongCluster } from "../connection/endpoints.js";
+import { type MethodFacts, TransportError } from "../connection/transport.js";
+import type { CallOptions, Settings, Target } from "../options.js";
+import { sleep } from "./abort.js";
+import { authMethods, serializableRange } from "./methods.js";
+import type { LeaderTracker } from "./routing.js";
+import type { ClientState, Links, StatusBoard } from "./status-board.js";
+import { Survey } from "./survey.js";
+
+/** The leader is asked for at most this often. */
+const leaderPauseMs = 500;
+/** Distances and learners are looked at again this often, while there are calls. */
+const surveyPauseMs = 5_000;
 /** An election takes one to two seconds with etcd's default timers. */
 const successor = { patienceMs: 3_000, pauseMs: 100 };
+
+/** The API level this client speaks, as servers count it in their metrics. */
+const clientApiVersion = "3.7";
+
+const behind = { grpcStatus: Code.UNAVAILABLE, sent: true };
+
+/** An answer for another cluster: it must not reach the caller. */
+export class ForeignAnswer extends TransportError {
+  constructor(endpoint: Endpoint, expected: bigint | undefined, sent: boolean) {
+    const cause = wrongCluster(endpoint, expected);
+    super(cause.message, { grpcStatus: Code.UNAVAILABLE, sent, cause });
+  }
+}
 
 export class Wiring {
   readonly settings: Settings;
   readonly endpoints: Endpoints;
   readonly credentials: Credentials;
   readonly leader: LeaderTracker;
+  readonly board: StatusBoard;
+  readonly survey: Survey;
+  readonly links: Links;
   private readonly closer = new AbortController();
   private askedMs = Number.NEGATIVE_INFINITY;
-  /** Questions about the leader that nobody waits for; `close` does. */
-  private background: Promise<void> = Promise.resolve();
+  private surveyedMs = Number.NEGATIVE_INFINITY;
+  /** Questions that nobody waits for; `close` does. */
+  private background: Promise<unknown> = Promise.resolve();
+  /** What travels with calls that add nothing of their own, one record each for those that ask for a leader or not. */
+  private readonly records: {
+    token: string | undefined;
+    plain: Record<string, string>;
+    leader: Record<string, string>;
+  };
+  /** The latest revision that a serializable read of this client has been answered from. */
+  private shown = 0n;
 
-  constructor(parts: { settings: Settings; endpoints: Endpoints; credentials: Credentials; leader: LeaderTracker }) {
+  constructor(parts: Pick<Wiring, "settings" | "endpoints" | "credentials" | "leader" | "board" | "links">) {
     this.settings = parts.settings;
     this.endpoints = parts.endpoints;
     this.credentials = parts.credentials;
     this.leader = parts.leader;
+    this.board = parts.board;
+    this.links = parts.links;
+    this.records = { token: undefined, ...recordsFor(undefined) };
+    const onCluster = (endpoint: Endpoint, clusterId: bigint): void => this.learnCluster(endpoint, clusterId);
+    this.survey = new Survey({ ...parts, closing: this.closing, onCluster });
   }
 
   /** Aborts when the client closes. */
@@ -35,47 +72,149 @@ export class Wiring {
     return this.closer.signal;
   }
 
+  get state(): ClientState {
+    return this.closing.aborted ? "closed" : this.links.state;
+  }
+
   async close(): Promise<void> {
     this.closer.abort();
     this.endpoints.close();
     await this.background;
+    await this.survey.close();
+    this.board.close();
   }
 
   /** The token a call carries. Authenticate carries none: it is what fetches it. */
-  token(path: string): string | undefined | Promise<string> {
+  token(path: string): string | undefined | Promise<string | undefined> {
     return path === authMethods.authenticate.path ? undefined : this.credentials.token();
   }
 
+  /** What travels with a call. The same record for the same content, so that a transport may keep what it makes of it. */
+  metadata(facts: MethodFacts, token: string | undefined, options: CallOptions): Readonly<Record<string, string>> {
+    const { records } = this;
+    if (records.token !== token) Object.assign(records, { token, ...recordsFor(token) });
+    const requireLeader = options.requireLeader ?? (this.settings.requireLeader && facts.leader !== "irrelevant");
+    const record = requireLeader ? records.leader : records.plain;
+    return options.metadata === undefined ? record : { ...record, ...options.metadata };
+  }
+
+  /** What has to be known before a call is sent anywhere; undefined if it is. Never rejects. */
+  preparations(target: Target, { path, kind }: MethodFacts): Promise<void> | undefined {
+    const unlisted = this.endpoints.lookedUp();
+    if (unlisted !== undefined) return unlisted;
+    if (typeof target === "object" && "endpoint" in target) return undefined;
+    const { routing } = this.settings;
+    // A login is what an introduction may need; a pinned client trusts its first endpoint.
+    if (path === authMethods.authenticate.path || routing === "pinned") return undefined;
+    return kind === "write" || routing !== "spread" ? this.survey.introduced() : undefined;
+  }
+
   /** The member a call should go to, as far as that is known. */
-  leaderFor(target: Target, kind: MethodFacts["kind"]): bigint | undefined {
-    return this.wantsLeader(target, kind) ? this.leader.leader : undefined;
+  leaderFor(target: Target, facts: MethodFacts): bigint | undefined {
+    return this.wantsLeader(target, facts) ? this.leader.leader : undefined;
   }
 
   /** What is worth waiting for before the call picks an endpoint; undefined if nothing is. */
-  leaderNews(target: Target, kind: MethodFacts["kind"]): Promise<void> | undefined {
-    if (!this.wantsLeader(target, kind)) return undefined;
+  leaderNews(target: Target, facts: MethodFacts): Promise<void> | undefined {
+    if (!this.wantsLeader(target, facts)) return undefined;
     if (this.leader.awaitsSuccessor) return this.leader.refresh(() => this.awaitSuccessor());
-    if (this.leaderEndpoint() !== undefined) return undefined;
-    if (target === "leader") return this.leader.refresh(() => this.askForLeader());
-    this.askInBackground();
+    const endpoint = this.leader.leader === undefined ? undefined : this.endpoints.ofMember(this.leader.leader);
+    if (endpoint !== undefined && endpoint.failure === undefined) return undefined;
+    if (target === "leader") return this.leader.refresh(() => this.askAll());
+    if (endpoint !== undefined || !this.leaderIsElsewhere()) this.askInBackground(leaderPauseMs);
     return undefined;
   }
 
-  private wantsLeader(target: Target, kind: MethodFacts["kind"]): boolean {
-    if (this.endpoints.all().length < 2) return false;
-    return target === "leader" || (target === "any" && kind === "write" && this.settings.routing === "leader-writes");
+  /** How to choose among endpoints that would all do. */
+  mannerFor(facts: MethodFacts): "nearest" | "same" | "turn" {
+    if (this.settings.routing === "nearest" && facts.kind === "read") {
+      this.surveyNowAndThen();
+      return "nearest";
+    }
+    // Serializable reads stay with one member while it works, so that they do not go back in time.
+    return facts === serializableRange && this.settings.routing !== "spread" ? "same" : "turn";
   }
 
-  private leaderEndpoint(): Endpoint | undefined {
-    const { leader } = this.leader;
-    return leader === undefined ? undefined : this.endpoints.all().find(({ memberId }) => memberId === leader);
+  /** Takes what an answer teaches. Throws a ForeignAnswer for one that is not for the caller's eyes. */
+  accept(endpoint: Endpoint, header: ResponseHeader | undefined, { kind }: MethodFacts): void {
+    endpoint.answers++;
+    if (endpoint.failure !== undefined) endpoint.failure = undefined;
+    if (header === undefined) return;
+    if (header.clusterId !== endpoint.clusterId || !endpoint.verified) {
+      if (header.clusterId !== 0n) this.learnCluster(endpoint, header.clusterId);
+      if (this.endpoints.isForeign(endpoint)) {
+        throw new ForeignAnswer(endpoint, this.endpoints.clusterId, kind !== "read");
+      }
+      endpoint.verified = true;
+    }
+    this.leader.observe(endpoint, header);
   }
 
-  private askInBackground(): void {
+  /** Takes what an answer teaches that was asked of a named endpoint, and that is for the caller in any case. */
+  glance(endpoint: Endpoint, header: ResponseHeader | undefined): void {
+    endpoint.answers++;
+    endpoint.failure = undefined;
+    const { clusterId } = this.endpoints;
+    const ours = header !== undefined && (clusterId === undefined || clusterId === header.clusterId);
+    if (ours) this.leader.observe(endpoint, header);
+  }
+
+  tellUnhealthy(endpoint: Endpoint, cause: Error, attempt: number): void {
+    this.board.publish({ type: "unhealthy", endpoint: endpoint.name, cause, attempt });
+  }
+
+  /**
+   * Serializable reads of one client do not go back in time while another endpoint could do better: throws for an answer
+   * that is older than an earlier one.
+   */
+  keepOrder(endpoint: Endpoint, header: ResponseHeader | undefined): void {
+    if (header === undefined || this.settings.routing === "spread") return;
+    if (header.revision >= this.shown) {
+      this.shown = header.revision;
+      return;
+    }
+    const others = this.endpoints.all().some((other) => other !== endpoint && other.failure === undefined);
+    if (others) throw new TransportError("the member is behind what was read before", behind);
+  }
+
+  /** The endpoint failed a call: others are preferred for a while. */
+  blame(endpoint: Endpoint, cause: Error): void {
+    endpoint.failure = { atMs: this.settings.clock.now(), cause };
+    endpoint.verified = false;
+    this.leader.lose(endpoint.memberId);
+  }
+
+  /** Asks every endpoint, which also tells which member is behind it. */
+  async askAll(): Promise<void> {
+    await this.survey.askAll();
+  }
+
+  private wantsLeader(target: Target, { leader }: MethodFacts): boolean {
+    if (this.endpoints.size < 2) return false;
+    const { routing } = this.settings;
+    const leads = routing === "leader-writes" || routing === "nearest";
+    return target === "leader" || (target === "any" && leader === "serves" && leads);
+  }
+
+  /** True if asking again is of no use: every endpoint's member is known, and none is the leader, or all are shared. */
+  private leaderIsElsewhere(): boolean {
+    const all = this.endpoints.all();
+    if (all.every(({ shared }) => shared)) return true;
+    return this.leader.leader !== undefined && all.every(({ shared, memberId }) => shared || memberId !== undefined);
+  }
+
+  private surveyNowAndThen(): void {
     const nowMs = this.settings.clock.now();
-    if (nowMs - this.askedMs < leaderQuestion.pauseMs) return;
+    if (nowMs - this.surveyedMs < surveyPauseMs) return;
+    this.surveyedMs = nowMs;
+    this.askInBackground(0);
+  }
+
+  private askInBackground(pauseMs: number): void {
+    const nowMs = this.settings.clock.now();
+    if (nowMs - this.askedMs < pauseMs) return;
     this.askedMs = nowMs;
-    this.background = this.leader.refresh(() => this.askForLeader());
+    this.background = this.leader.refresh(() => this.askAll());
   }
 
   /**
@@ -86,25 +225,25 @@ export class Wiring {
     const { clock } = this.settings;
     const untilMs = clock.now() + successor.patienceMs;
     while (this.leader.awaitsSuccessor && clock.now() < untilMs && !this.closing.aborted) {
-      await this.askForLeader();
+      await this.askAll();
       if (this.leader.awaitsSuccessor) await sleep(successor.pauseMs, this.closing);
     }
     if (this.leader.awaitsSuccessor) this.leader.forget();
   }
 
-  /** Asks every endpoint, which also tells which member is behind it. */
-  private async askForLeader(): Promise<void> {
-    await Promise.allSettled(this.endpoints.all().map((endpoint) => this.askOne(endpoint)));
+  private learnCluster(endpoint: Endpoint, clusterId: bigint): void {
+    const wasForeign = this.endpoints.isForeign(endpoint);
+    endpoint.clusterId = clusterId;
+    this.endpoints.clusterId ??= clusterId;
+    if (!this.endpoints.isForeign(endpoint) || wasForeign) return;
+    endpoint.memberId = undefined;
+    const cause = wrongCluster(endpoint, this.endpoints.clusterId);
+    this.settings.log({ level: "warn", message: cause.message, endpoint: endpoint.name });
+    this.board.publish({ type: "unhealthy", endpoint: endpoint.name, cause, attempt: 1 });
   }
+}
 
-  private async askOne(endpoint: Endpoint): Promise<void> {
-    const connection = endpoint.connection("calls");
-    const { timeoutMs } = leaderQuestion;
-    await connection.ready({ timeoutMs, signal: this.closing });
-    const token = await this.credentials.token();
-    const wire = { metadata: token === undefined ? {} : { token }, deadlineMs: timeoutMs, signal: this.closing };
-    const reply: rpc.StatusResponse = await connection.unary(maintenanceMethods.status, {}, wire);
-    this.leader.observe(endpoint, reply.header);
-    this.leader.learn({ memberId: reply.leader, term: reply.raftTerm }, reply.header?.memberId ?? 0n);
-  }
+function recordsFor(token: string | undefined): { plain: Record<string, string>; leader: Record<string, string> } {
+  const plain = { "client-api-version": clientApiVersion, ...(token === undefined ? {} : { token }) };
+  return { plain, leader: { ...plain, hasleader: "true" } };
 }

@@ -1,0 +1,168 @@
+/**
+ * Asks members who they are: which cluster, which member, who leads, whether a learner, how far away. What the answers
+ * teach decides where calls go; no call fails because a survey did.
+ */
+import type * as rpc from "../../../proto/gen/etcd/rpc.js";
+import type { Credentials } from "../connection/credentials.js";
+import type { Endpoint } from "../connection/endpoint.js";
+import type { Endpoints } from "../connection/endpoints.js";
+import { TransportError } from "../connection/transport.js";
+import { statusName } from "../errors.js";
+import type { Settings } from "../options.js";
+import { maintenanceMethods } from "./methods.js";
+import type { LeaderTracker } from "./routing.js";
+
+/** A member that does not say in time is left out. */
+const askMsMax = 1_000;
+/** After the first answer, others are waited for no longer than this before the cluster counts as known. */
+const laggardsMs = 500;
+/** A distance weighs in with this part of the newest measurement. */
+const newestShare = 0.3;
+
+/** What a member said of itself. */
+export interface Introduction {
+  readonly endpoint: Endpoint;
+  /** Undefined if it did not answer or refused to tell; `failure` then says why. */
+  readonly status: rpc.StatusResponse | undefined;
+  readonly failure: unknown;
+}
+
+export interface SurveyParts {
+  readonly settings: Settings;
+  readonly endpoints: Endpoints;
+  readonly credentials: Credentials;
+  readonly leader: LeaderTracker;
+  readonly closing: AbortSignal;
+  /** Told when an endpoint answers for a cluster that may not be this client's. */
+  readonly onCluster: (endpoint: Endpoint, clusterId: bigint) => void;
+}
+
+export class Survey {
+  private readonly parts: SurveyParts;
+  private introducing: Promise<void> | undefined;
+  /** Questions under way, whoever waits for them. */
+  private readonly open = new Set<Promise<unknown>>();
+  private firm = false;
+
+  constructor(parts: SurveyParts) {
+    this.parts = parts;
+  }
+
+  /**
+   * Undefined once the cluster of several endpoints is settled. Else asks all of them, and resolves when most agree,
+   * all have answered or failed, or the slow ones have had their time: the cluster of most is then this client's.
+   */
+  introduced(): Promise<void> | undefined {
+    const { endpoints } = this.parts;
+    if (this.firm || endpoints.size < 2) return undefined;
+    this.introducing ??= this.introduce().finally(() => {
+      this.introducing = undefined;
+    });
+    return this.introducing;
+  }
+
+  /** Whether it is known which cluster answers at the endpoint now, or there is nothing to compare it with. */
+  isVerified(endpoint: Endpoint): boolean {
+    const { endpoints } = this.parts;
+    return endpoint.verified || (endpoints.clusterId === undefined && endpoints.size < 2);
+  }
+
+  /** Asks the endpoint if it has to be; undefined if not. */
+  verified(endpoint: Endpoint): Promise<Introduction> | undefined {
+    return this.isVerified(endpoint) ? undefined : this.ask(endpoint);
+  }
+
+  /** Asks every endpoint. */
+  askAll(): Promise<Introduction[]> {
+    return Promise.all(this.parts.endpoints.all().map((endpoint) => this.ask(endpoint)));
+  }
+
+  /** One endpoint; never rejects. */
+  ask(endpoint: Endpoint): Promise<Introduction> {
+    const asked = this.question(endpoint);
+    this.open.add(asked);
+    void asked.then(() => this.open.delete(asked));
+    return asked;
+  }
+
+  /** Resolves when nothing is asked any more. */
+  async close(): Promise<void> {
+    await Promise.all(this.open);
+  }
+
+  private introduce(): Promise<void> {
+    const all = this.parts.endpoints.all();
+    return new Promise((resolve) => {
+      let waiting = all.length;
+      let timer: NodeJS.Timeout | undefined;
+      const done = (): void => {
+        clearTimeout(timer);
+        this.settleCluster();
+        resolve();
+      };
+      const met = ({ status }: Introduction): void => {
+        waiting--;
+        const most = (this.parts.endpoints.prevailing()?.count ?? 0) * 2 > all.length;
+        if (waiting === 0 || most) done();
+        else if (status !== undefined) timer ??= setTimeout(done, laggardsMs);
+      };
+      for (const endpoint of all) void this.ask(endpoint).then(met);
+    });
+  }
+
+  private settleCluster(): void {
+    const { endpoints, onCluster } = this.parts;
+    const prevailing = endpoints.prevailing();
+    if (prevailing === undefined || this.firm) return;
+    this.firm = true;
+    endpoints.clusterId = prevailing.clusterId;
+    for (const endpoint of endpoints.all()) {
+      if (endpoint.clusterId !== undefined) onCluster(endpoint, endpoint.clusterId);
+    }
+  }
+
+  private async question(endpoint: Endpoint): Promise<Introduction> {
+    try {
+      return { endpoint, status: await this.status(endpoint), failure: undefined };
+    } catch (failure) {
+      this.learnFailure(endpoint, failure);
+      return { endpoint, status: undefined, failure };
+    }
+  }
+
+  private async status(endpoint: Endpoint): Promise<rpc.StatusResponse> {
+    const { settings, credentials, closing, leader } = this.parts;
+    const connection = endpoint.connection("calls");
+    if (!connection.isReady()) await connection.ready({ timeoutMs: askMsMax, signal: closing });
+    const token = credentials.current;
+    const metadata: Record<string, string> = token === undefined ? {} : { token };
+    const sentAtMs = settings.clock.now();
+    const wire = { metadata, deadlineMs: askMsMax, signal: closing };
+    const reply = await connection.unary(maintenanceMethods.status, {}, wire);
+    this.learnDistance(endpoint, settings.clock.now() - sentAtMs);
+    endpoint.failure = undefined;
+    endpoint.learner = reply.isLearner;
+    this.learnCluster(endpoint, reply.header?.clusterId ?? 0n);
+    const { endpoints } = this.parts;
+    if (endpoints.isForeign(endpoint)) return reply;
+    leader.observe(endpoint, reply.header);
+    leader.learn({ memberId: reply.leader, term: reply.raftTerm }, reply.header?.memberId ?? 0n);
+    return reply;
+  }
+
+  private learnCluster(endpoint: Endpoint, clusterId: bigint): void {
+    endpoint.verified = true;
+    if (clusterId !== 0n) this.parts.onCluster(endpoint, clusterId);
+  }
+
+  /** A refusal by a server is an answer, if one that does not say which cluster. */
+  private learnFailure(endpoint: Endpoint, failure: unknown): void {
+    if (this.parts.closing.aborted || !(failure instanceof TransportError)) return;
+    if (statusName(failure.message) !== undefined) endpoint.verified = true;
+    else endpoint.failure = { atMs: this.parts.settings.clock.now(), cause: failure };
+  }
+
+  private learnDistance(endpoint: Endpoint, rttMs: number): void {
+    endpoint.rttMs = endpoint.rttMs === undefined ? rttMs : endpoint.rttMs * (1 - newestShare) + rttMs * newestShare;
+  }
+}
