@@ -33,9 +33,10 @@ describe.each(targets)("admin", (target) => {
       expect(await client.cluster.members()).toHaveLength(2);
       expect(await client.cluster.remove(learner.id)).toEqual([self]);
       expect(await client.cluster.members({ consistency: "serializable" })).toEqual([self]);
-      for (const gone of [client.cluster.remove(1n), client.cluster.update(1n, peer(3)), client.cluster.promote(1n)]) {
-        await expect(gone).rejects.toMatchObject({ code: "MemberNotFound" });
-      }
+      const unknown = { code: "MemberNotFound" };
+      await expect(client.cluster.remove(1n)).rejects.toMatchObject(unknown);
+      await expect(client.cluster.update(1n, peer(3))).rejects.toMatchObject(unknown);
+      await expect(client.cluster.promote(1n)).rejects.toMatchObject(unknown);
     });
 
     it("adds a voter, which counts at once", async () => {
