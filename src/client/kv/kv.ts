@@ -4,7 +4,8 @@ import type { Calls } from "../calls/call.js";
 import { kvMethods } from "../calls/methods.js";
 import { leasesIn, leasesOf, underLeases } from "../lease/bound.js";
 import type { CallOptions } from "../options.js";
-import type { Watch, WatchOptions } from "../watch/types.js";
+import { startFollow } from "../watch/follow.js";
+import type { Delta, FollowOptions, Snapshot, Watch, WatchOptions } from "../watch/types.js";
 import { startWatch } from "../watch/watch.js";
 import { deleteResultOf, headerOf, keyValueOf, putResultOf, rangeResultOf, sizeOf } from "./convert.js";
 import { guardedDelete, guardedPut, guardOf } from "./guard.js";
@@ -107,6 +108,10 @@ export class KvView<V> implements Kv<V> {
 
   watch(range: KeyRange, options: WatchOptions = {}): Watch<V> {
     return startWatch({ calls: this.calls, codec: this.codec }, range, options);
+  }
+
+  follow(range: KeyRange, options: FollowOptions = {}): AsyncIterable<Snapshot<V> | Delta<V>> {
+    return startFollow(this, range, options);
   }
 
   namespace(prefix: Key): Kv<V> {

@@ -2,7 +2,7 @@
 
 import type { Lease } from "../lease/types.js";
 import type { Bytes, CallOptions } from "../options.js";
-import type { Watch, WatchOptions } from "../watch/types.js";
+import type { Delta, FollowOptions, Snapshot, Watch, WatchOptions } from "../watch/types.js";
 import type { Op, TxnResult, TxnSpec } from "./txn-types.js";
 
 /** Text is UTF-8. */
@@ -153,6 +153,11 @@ export interface Kv<V = string> {
     options?: CallOptions,
   ): Promise<TxnResult<T, E, V>>;
   watch(range: KeyRange, options?: WatchOptions): Watch<V>;
+  /**
+   * What is there, and then what changes: a snapshot first and deltas from then on, nothing missed in between. Each loop
+   * follows on its own, and ends only with an error, with the client, or by being left.
+   */
+  follow(range: KeyRange, options?: FollowOptions): AsyncIterable<Snapshot<V> | Delta<V>>;
   /**
    * The keys under a prefix as a store of their own: keys are given and shown without it, everywhere. Revisions are the
    * store's. Nests. The key that is the prefix itself is not in it.

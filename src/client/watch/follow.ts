@@ -9,7 +9,15 @@ type Source<V> = Pick<Kv<V>, "scan" | "watch">;
  * Reads nothing before it is iterated; each loop follows on its own, and leaving it closes its watch. A compaction that
  * takes what was not delivered yet leads to another snapshot, or to a CompactedError if `onCompacted` is "throw".
  */
-export async function* startFollow<V>(
+export function startFollow<V>(
+  source: Source<V>,
+  range: KeyRange,
+  options: FollowOptions,
+): AsyncIterable<Snapshot<V> | Delta<V>> {
+  return { [Symbol.asyncIterator]: () => followed(source, range, options) };
+}
+
+async function* followed<V>(
   source: Source<V>,
   range: KeyRange,
   options: FollowOptions,

@@ -30,11 +30,11 @@ export class ProgressDesk {
   answer(revision: bigint): boolean {
     const asked = this.open > 0;
     this.open = this.waiters.size > 0 ? 0 : Math.max(0, this.open - 1);
-    for (const waiter of [...this.waiters]) waiter(revision);
+    for (const waiter of this.waiters) waiter(revision);
     return asked;
   }
 
   close(): void {
-    for (const waiter of [...this.waiters]) waiter(undefined);
+    for (const waiter of this.waiters) waiter(undefined);
   }
 }
