@@ -8,4 +8,6 @@ export { LockLostError, type LockLostReason } from "./lock-lost.js";
 export { readLock, writeLock } from "./rwlock.js";
 export { semaphore } from "./semaphore.js";
 export { type SessionOptions, session } from "./session.js";
+export { stm } from "./stm.js";
+export type { Isolation, StmEntry, StmOptions, StmTransaction } from "./stm-types.js";
 export type { Held, Leadership, LockOptions, Name } from "./types.js";
