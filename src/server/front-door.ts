@@ -4,6 +4,7 @@ import type { Services } from "./api/types.js";
 import type { ServerConfig } from "./config/config.js";
 import { createHttpHandler, type HttpHandlerOptions } from "./http/handler.js";
 import type { HttpHealth } from "./http/health-checks.js";
+import { type Http2Arrival, serveOverHttp2 } from "./http/over-http2.js";
 import { createHttpServer } from "./http/server.js";
 import { clientRequests, openListeners } from "./listen/listen.js";
 import type { Secure } from "./listen/port.js";
@@ -41,8 +42,10 @@ export interface FrontDoor {
 
 export async function openFrontDoor(options: FrontDoorOptions): Promise<FrontDoor> {
   const { config } = options;
-  const rpc = createRpc(options);
-  const http = createHttpServer(createHttpHandler(httpOptions(options, "all")));
+  const handler = createHttpHandler(httpOptions(options, "all"));
+  const isSplit = config.listenClientHttpUrls.length > 0;
+  const rpc = createRpc(options, isSplit ? undefined : (arrival) => serveOverHttp2(handler, arrival));
+  const http = createHttpServer(handler);
   const observers = createHttpServer(createHttpHandler(httpOptions(options, "metrics")));
   const metrics = (socket: Socket): void => observers.accept(socket);
   const requests = clientRequests({
@@ -90,7 +93,10 @@ function securing(admission: Admission, complaints: Complaints): Secure {
   };
 }
 
-function createRpc({ config, logger, member, services, metrics, onFatal }: FrontDoorOptions): RpcServer {
+function createRpc(
+  { config, logger, member, services, metrics, onFatal }: FrontDoorOptions,
+  onOther: ((arrival: Http2Arrival) => void) | undefined,
+): RpcServer {
   return createRpcServer({
     services,
     metrics,
@@ -109,6 +115,7 @@ function createRpc({ config, logger, member, services, metrics, onFatal }: Front
     electionTimeoutMs: config.electionTimeoutMs,
     hasLeader: () => member.replica.hasLeader(),
     isLearner: () => member.replica.status().learner,
+    onOther,
     onFatal,
   });
 }

@@ -78,6 +78,10 @@ export class Connection implements Host {
     this.scheduleKeepalive(options.keepalive.intervalMs);
   }
 
+  get encrypted(): boolean {
+    return this.session.encrypted === true;
+  }
+
   callStarted(call: Call): void {
     this.calls.add(call);
     this.silentSinceMs = this.clock.monotonicMs();

@@ -46,6 +46,8 @@ export interface RpcServerOptions {
   readonly hasLeader: () => boolean;
   /** Whether this member is a learner now, and so refuses most calls. */
   readonly isLearner: () => boolean;
+  /** Gets requests that are no gRPC, if their connection is encrypted; without it, and in clear, they are refused. */
+  readonly onOther?: ((arrival: Arrival) => void) | undefined;
   /** A handler broke an invariant: the process must end. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -136,6 +138,9 @@ class Http2RpcServer implements RpcServer {
     const connection =
       stream.session === undefined ? undefined : this.connections.get(stream.session as ServerHttp2Session);
     if (connection === undefined) return stream.close(constants.NGHTTP2_REFUSED_STREAM);
+    const { onOther } = this.options;
+    // Where ALPN has chosen HTTP/2, plain HTTP comes over it too. Source: spec/server.md 12.1.
+    if (onOther !== undefined && connection.encrypted && !this.closing && !mayBeGrpc(headers)) return onOther(arrival);
     const refusal = this.refusalOf(headers);
     if (refusal !== undefined) return refuse(stream, refusal);
     const method = this.methods.get(headers[":path"] ?? "");
@@ -189,6 +194,11 @@ class Http2RpcServer implements RpcServer {
     if (!this.options.hasLeader()) throw new WireError(status.NoLeader);
     if (method.kind !== "unary") this.leaderWatch.add(call);
   }
+}
+
+/** As etcd decides; what only looks like it is refused by gRPC itself. */
+function mayBeGrpc(headers: IncomingHttpHeaders): boolean {
+  return headers["content-type"]?.includes("application/grpc") === true;
 }
 
 /** What node hands over for each stream; its type leaves out the last. */

@@ -2,6 +2,7 @@
 
 import { webcrypto, X509Certificate } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import type { Logger } from "../runtime/logger.js";
@@ -62,7 +63,7 @@ function replaceFile(path: string, text: string): void {
  * Chrome and gRPC for most languages, does not accept.
  */
 async function makePair({ hosts, validityYears }: SelfSignedOptions) {
-  const x509 = await loadLibrary();
+  const x509 = loadLibrary();
   const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const nowMs = Date.now();
@@ -90,10 +91,11 @@ async function makePair({ hosts, validityYears }: SelfSignedOptions) {
 }
 
 /** Costs some milliseconds and is needed once in a member's life. */
-async function loadLibrary(): Promise<typeof import("@peculiar/x509")> {
+function loadLibrary(): typeof import("@peculiar/x509") {
+  const load = createRequire(import.meta.url);
   try {
-    await import("reflect-metadata"); // the library stands on it and does not bring it in
-    return await import("@peculiar/x509");
+    load("reflect-metadata"); // the library stands on it and does not bring it in
+    return load("@peculiar/x509") as typeof import("@peculiar/x509");
   } catch (error) {
     throw new Error(`install the packages @peculiar/x509 and reflect-metadata (${reasonOf(error)})`, { cause: error });
   }
