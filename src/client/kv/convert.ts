@@ -35,6 +35,8 @@ export function headerOf(header: rpc.ResponseHeader | undefined): Header {
     memberId: header?.memberId ?? 0n,
     revision: header?.revision ?? 0n,
     raftTerm: header?.raftTerm ?? 0n,
+    // 0 is a server's way to say that it does not know.
+    ...(header?.leaderId ? { leaderId: header.leaderId } : {}),
   };
 }
 

@@ -101,8 +101,8 @@ export class KvView<V> implements Kv<V> {
     const { response, doubt } = await underLeases(leasesIn(spec), options, (bound) =>
       this.calls.timed(kvMethods.txn, request, bound),
     );
-    // A guard may have failed because an earlier attempt was applied; its results are lost, and not these.
-    if (doubt !== undefined && anyGuardFailed(response)) throw doubt;
+    // What a guard on the whole decides is settled. One inside may have failed because an earlier attempt was applied.
+    if (doubt !== undefined && response.succeeded && anyGuardFailed(response)) throw doubt;
     return txnResultOf<T, E, V>(response, this.codec);
   }
 

@@ -20,6 +20,9 @@ interface Border<Req, Res> {
   readonly leave?: (response: Res, prefix: Bytes) => void;
 }
 
+/** For methods without keys. */
+const open: Border<never, never> = {};
+
 /** Calls that see nothing but the keys under a prefix. */
 export class NamespacedCalls extends Calls {
   private readonly prefix: Bytes;
@@ -31,28 +34,35 @@ export class NamespacedCalls extends Calls {
     this.prefix = outer instanceof NamespacedCalls ? concat(outer.prefix, own) : new Uint8Array(own);
   }
 
-  override unary<Req, Res>(
+  override async unary<Req, Res>(
     method: Method<Req, Res>,
     request: rpc.DeepPartial<Req>,
     options: CallOptions = {},
   ): Promise<Res> {
-    return super.unary(this.inside(method), request, options);
+    const response = await super.unary(this.entering(method), request, options);
+    this.leaving(method, response);
+    return response;
   }
 
-  override timed<Req, Res>(
+  override async timed<Req, Res>(
     method: Method<Req, Res>,
     request: rpc.DeepPartial<Req>,
     options: CallOptions = {},
   ): ReturnType<typeof Calls.prototype.timed<Req, Res>> {
-    return super.timed(this.inside(method), request, options);
+    const timed = await super.timed(this.entering(method), request, options);
+    this.leaving(method, timed.response);
+    return timed;
   }
 
-  override serverStream<Req, Res>(
+  override async *serverStream<Req, Res>(
     method: Method<Req, Res>,
     request: rpc.DeepPartial<Req>,
     options: CallOptions = {},
   ): AsyncGenerator<Res> {
-    return super.serverStream(this.inside(method), request, options);
+    for await (const response of super.serverStream(this.entering(method), request, options)) {
+      this.leaving(method, response);
+      yield response;
+    }
   }
 
   override watchOutwards(create: rpc.WatchCreateRequest): rpc.WatchCreateRequest {
@@ -64,25 +74,21 @@ export class NamespacedCalls extends Calls {
   }
 
   /** The request enters when the call is made, so that what may not enter is refused before anything is sent. */
-  private inside<Req, Res>(method: Method<Req, Res>): Method<Req, Res> {
-    const crossing = borders.get(method.path) as Border<Req, Res> | undefined;
-    if (crossing === undefined) return method;
-    const { enter = unchanged, leave } = crossing;
-    const fromPartial = (partial: rpc.DeepPartial<Req>): Req => enter(method.fromPartial(partial), this.prefix);
-    return {
-      ...method,
-      fromPartial,
-      decode: (bytes) => {
-        const response = method.decode(bytes);
-        leave?.(response, this.prefix);
-        return response;
-      },
-    };
+  private entering<Req, Res>(method: Method<Req, Res>): Method<Req, Res> {
+    const { enter } = borderOf(method);
+    if (enter === undefined) return method;
+    return { ...method, fromPartial: (partial) => enter(method.fromPartial(partial), this.prefix) };
+  }
+
+  /** The response leaves when the call is over: what it takes to settle a doubtful one happens outside. */
+  private leaving<Req, Res>(method: Method<Req, Res>, response: Res): void {
+    borderOf(method).leave?.(response, this.prefix);
   }
 }
 
-function unchanged<T>(message: T): T {
-  return message;
+function borderOf<Req, Res>({ path }: Method<Req, Res>): Border<Req, Res> {
+  // The path that leads to a border is the path of the method whose messages it knows.
+  return (borders.get(path) ?? open) as unknown as Border<Req, Res>;
 }
 
 /** An empty key would name the prefix itself, which no answer could show. */
@@ -186,7 +192,7 @@ function leaveLease(response: rpc.LeaseTimeToLiveResponse, prefix: Bytes): void 
 }
 
 function border<Req, Res>(method: Method<Req, Res>, crossing: Border<Req, Res>): [string, Border<never, never>] {
-  // The path that leads to a border is the path of the method whose messages it knows.
+  // As in `borderOf`.
   return [method.path, crossing as unknown as Border<never, never>];
 }
 

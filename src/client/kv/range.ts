@@ -11,6 +11,8 @@ export interface WireRange {
 const encoder = new TextEncoder();
 const none = new Uint8Array(0);
 const zero = Uint8Array.of(0);
+/** A range without keys. */
+const nowhere: WireRange = { key: Uint8Array.of(1), rangeEnd: Uint8Array.of(1) };
 
 export function keyBytes(key: Key): Bytes {
   return typeof key === "string" ? encoder.encode(key) : key;
@@ -23,7 +25,10 @@ export function wireRange(range: KeyRange): WireRange {
   const from = keyBytes(range.from);
   // The smallest key there can be is one zero byte; an empty one is refused.
   const key = from.length === 0 ? zero : from;
-  return { key, rangeEnd: range.to === undefined ? zero : upperEnd(key, keyBytes(range.to)) };
+  if (range.to === undefined) return { key, rangeEnd: zero };
+  const rangeEnd = keyBytes(range.to);
+  // On the wire, an end of nothing or of one zero byte has a meaning of its own: a single key, and no end at all.
+  return isBelow(key, rangeEnd) ? { key, rangeEnd } : nowhere;
 }
 
 /** True if the range names exactly one key. */
@@ -46,10 +51,6 @@ export function startsWith(key: Bytes, prefix: Bytes): boolean {
   return key.length >= prefix.length && prefix.every((byte, index) => key[index] === byte);
 }
 
-export function sameBytes(one: Bytes, other: Bytes): boolean {
-  return one.length === other.length && startsWith(one, other);
-}
-
 export function concat(first: Bytes, second: Bytes): Bytes {
   const joined = new Uint8Array(first.length + second.length);
   joined.set(first);
@@ -57,9 +58,10 @@ export function concat(first: Bytes, second: Bytes): Bytes {
   return joined;
 }
 
-/** An end of nothing or of one zero byte has a meaning of its own on the wire; no key is below either. */
-function upperEnd(from: Bytes, to: Bytes): Bytes {
-  return to.length === 0 || isNoEnd(to) ? from : to;
+/** By bytes, as servers order keys. */
+function isBelow(one: Bytes, other: Bytes): boolean {
+  const differs = other.findIndex((byte, index) => one[index] !== byte);
+  return differs >= 0 && (differs >= one.length || (one[differs] ?? 0) < (other[differs] ?? 0));
 }
 
 function isNoEnd(rangeEnd: Bytes): boolean {

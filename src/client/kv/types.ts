@@ -29,6 +29,8 @@ export interface Header {
   readonly memberId: bigint;
   readonly revision: bigint;
   readonly raftTerm: bigint;
+  /** Who leads, where the server says so: advice, and no proof. */
+  readonly leaderId?: bigint;
 }
 
 export interface KeyValue<V> {
