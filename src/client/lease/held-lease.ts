@@ -5,6 +5,7 @@
 import type { Calls } from "../calls/call.js";
 import { isEtcdError, LeaseLostError, type LeaseLostReason } from "../errors.js";
 import { sizeOf } from "../kv/convert.js";
+import { publishLeaseLost } from "../observe/channels.js";
 import type { CallOptions } from "../options.js";
 import { onLeaseNotFound } from "./bound.js";
 import type { RenewalHandle, Renewals } from "./keepalive.js";
@@ -106,6 +107,7 @@ export class HeldLease implements Lease {
     clearTimeout(this.timer);
     this.release();
     const error = new LeaseLostError(this.id, reason, this.lastFailure);
+    publishLeaseLost({ leaseId: this.id, reason });
     this.controller.abort(error);
     this.settleLost(error);
   }
