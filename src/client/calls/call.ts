@@ -38,14 +38,15 @@ interface Request<Req, Res> {
 /** All that is known without waiting of how a call is sent. */
 interface Way {
   readonly endpoint: Endpoint;
-  readonly connection: Connection;
+  /** Undefined if the endpoint has to be connected to, or to be asked something, first. */
+  readonly connection: Connection | undefined;
   readonly token: string | undefined;
 }
 
-/** An attempt that failed before there was an effort. */
-interface FailedAttempt extends QuickAttempt {
+/** Where a call stands when its effort begins: an endpoint was picked for it, and perhaps it has failed there. */
+interface Beginning {
   readonly endpoint: Endpoint;
-  readonly error: unknown;
+  readonly failed?: QuickAttempt & { readonly error: unknown };
 }
 
 const noOptions: EffortOptions = {};
@@ -153,7 +154,7 @@ export class Calls {
   /** The way of nearly every call: all is known, and the first attempt succeeds. */
   private quick<Req, Res>(request: Request<Req, Res>): Promise<Res> {
     const way = this.way(request);
-    if (way === undefined) return this.attempt(request, undefined).then(responseOf);
+    if (way?.connection === undefined) return this.attempt(request, undefined, way).then(responseOf);
     const { method, facts, message, options } = request;
     const { endpoint, connection, token } = way;
     const { wiring } = this;
@@ -171,22 +172,26 @@ export class Calls {
           wiring.accept(endpoint, headerOf(response), facts);
           if (facts === serializableRange) wiring.keepOrder(endpoint, headerOf(response));
         } catch (error) {
-          return this.goOn(request, { ...attempt, endpoint, error });
+          return this.goOn(request, endpoint, { ...attempt, error });
         }
         return response;
       },
       (error: unknown) => {
         endpoint.end("calls");
-        return this.goOn(request, { ...attempt, endpoint, error });
+        return this.goOn(request, endpoint, { ...attempt, error });
       },
     );
   }
 
-  private async goOn<Req, Res>(request: Request<Req, Res>, failed: FailedAttempt): Promise<Res> {
-    return (await this.attempt(request, undefined, failed)).response;
+  private async goOn<Req, Res>(
+    request: Request<Req, Res>,
+    endpoint: Endpoint,
+    failed: QuickAttempt & { readonly error: unknown },
+  ): Promise<Res> {
+    return (await this.attempt(request, undefined, { endpoint, failed })).response;
   }
 
-  /** Undefined if something has to be waited for, or to be watched, before the request can leave. */
+  /** Undefined if something has to be waited for before an endpoint can be picked, or something to be watched. */
   private way<Req, Res>({ facts, options }: Request<Req, Res>): Way | undefined {
     const { wiring } = this;
     const { target = "any", signal, sendWhile, timeoutMs = 1 } = options;
@@ -196,29 +201,34 @@ export class Calls {
     if (wiring.leaderNews(target, facts) !== undefined) return undefined;
     const leader = wiring.leaderFor(target, facts);
     const endpoint = wiring.endpoints.pick({ target, leader, avoid: undefined, manner: wiring.mannerFor(facts) });
-    if (endpoint === undefined || (facts.kind === "write" && !wiring.survey.isVerified(endpoint))) return undefined;
+    if (endpoint === undefined) return undefined;
     const connection = endpoint.connection("calls");
-    if (!connection.isReady()) return undefined;
-    const token = wiring.token(facts.path);
-    return typeof token === "object" ? undefined : { endpoint, connection, token };
+    const open = connection.isReady() && (facts.kind !== "write" || wiring.survey.isVerified(endpoint));
+    const token = open ? wiring.token(facts.path) : undefined;
+    if (open && typeof token !== "object") return { endpoint, connection, token };
+    return { endpoint, connection: undefined, token: undefined };
   }
 
   private async attempt<Req, Res>(
     request: Request<Req, Res>,
     observed: ObservedCall | undefined,
-    failed?: FailedAttempt,
+    beginning?: Beginning,
   ): Promise<Timed<Res>> {
     const { method, facts, options } = request;
     const deadline = waitsWithoutLimit(method.path) ? "none" : "default";
+    const failed = beginning?.failed;
     const scope = this.scope(options, deadline, failed?.sentAtMs);
     const effort = new Effort(this.wiring, facts, options, scope);
     try {
-      if (failed !== undefined) {
+      let picked = beginning?.endpoint;
+      if (picked !== undefined && failed !== undefined) {
         effort.adopt(failed);
-        await effort.recover(failed.endpoint, failed.error);
+        await effort.recover(picked, failed.error);
+        picked = undefined;
       }
       for (;;) {
-        const endpoint = await effort.choose();
+        const endpoint = picked ?? (await effort.choose());
+        picked = undefined;
         const response = await this.once(request, effort, endpoint, observed);
         if (response === undefined) continue;
         const { doubt, sentAtMs } = effort;

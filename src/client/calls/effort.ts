@@ -199,7 +199,7 @@ export class Effort {
           this.wiring.leader.forget();
           if (this.patienceIsOver()) return false;
         }
-        if (code === "NotSupportedForLearner") endpoint.learner = true;
+        if (code === "NotSupportedForLearner") this.wiring.survey.mark(endpoint, "learner");
         // Some do not change their minds: when all that may be asked have refused, that is the answer.
         if (isFinal(code, error) && !this.othersLeft(endpoint)) return false;
         await this.elsewhere(endpoint);

@@ -42,6 +42,9 @@ export class Survey {
   private introducing: Promise<void> | undefined;
   /** Questions under way, whoever waits for them. */
   private readonly open = new Set<Promise<unknown>>();
+  private readonly learners = new Set<Endpoint>();
+  /** Answers that nothing was concluded from yet. */
+  private readonly heard = new Map<Endpoint, rpc.StatusResponse>();
   private firm = false;
 
   constructor(parts: SurveyParts) {
@@ -59,6 +62,29 @@ export class Survey {
       this.introducing = undefined;
     });
     return this.introducing;
+  }
+
+  /** The cluster of this client is beyond doubt: a call of its user was answered. */
+  settle(): void {
+    this.firm = true;
+    this.teach();
+  }
+
+  /** Whether the client's cluster can still turn out to be another than that of the first answer. */
+  get isOpen(): boolean {
+    return !this.firm;
+  }
+
+  /** Whether an endpoint is avoided that may be promoted any time. */
+  get hasLearners(): boolean {
+    return this.learners.size > 0;
+  }
+
+  /** What a member is, as it has just shown. */
+  mark(endpoint: Endpoint, kind: "learner" | "voter"): void {
+    endpoint.learner = kind === "learner";
+    if (endpoint.learner) this.learners.add(endpoint);
+    else this.learners.delete(endpoint);
   }
 
   /** Whether it is known which cluster answers at the endpoint now, or there is nothing to compare it with. */
@@ -112,13 +138,14 @@ export class Survey {
 
   private settleCluster(): void {
     const { endpoints, onCluster } = this.parts;
-    const prevailing = endpoints.prevailing();
-    if (prevailing === undefined || this.firm) return;
-    this.firm = true;
-    endpoints.clusterId = prevailing.clusterId;
+    if (this.firm) return;
+    // A server that does not say which cluster it is of has answered all the same, and will not say more next time.
+    this.firm = endpoints.all().some(({ verified }) => verified);
+    endpoints.clusterId = endpoints.prevailing()?.clusterId ?? endpoints.clusterId;
     for (const endpoint of endpoints.all()) {
       if (endpoint.clusterId !== undefined) onCluster(endpoint, endpoint.clusterId);
     }
+    if (this.firm) this.teach();
   }
 
   private async question(endpoint: Endpoint): Promise<Introduction> {
@@ -131,7 +158,7 @@ export class Survey {
   }
 
   private async status(endpoint: Endpoint): Promise<rpc.StatusResponse> {
-    const { settings, credentials, closing, leader } = this.parts;
+    const { settings, credentials, closing } = this.parts;
     const connection = endpoint.connection("calls");
     if (!connection.isReady()) await connection.ready({ timeoutMs: askMsMax, signal: closing });
     const token = credentials.current;
@@ -141,13 +168,22 @@ export class Survey {
     const reply = await connection.unary(maintenanceMethods.status, {}, wire);
     this.learnDistance(endpoint, settings.clock.now() - sentAtMs);
     endpoint.failure = undefined;
-    endpoint.learner = reply.isLearner;
+    this.mark(endpoint, reply.isLearner ? "learner" : "voter");
     this.learnCluster(endpoint, reply.header?.clusterId ?? 0n);
-    const { endpoints } = this.parts;
-    if (endpoints.isForeign(endpoint)) return reply;
-    leader.observe(endpoint, reply.header);
-    leader.learn({ memberId: reply.leader, term: reply.raftTerm }, reply.header?.memberId ?? 0n);
+    this.heard.set(endpoint, reply);
+    if (this.firm || this.parts.endpoints.size < 2) this.teach();
     return reply;
+  }
+
+  /** What was heard counts once it is known whose words they are. */
+  private teach(): void {
+    const { endpoints, leader } = this.parts;
+    for (const [endpoint, { header, leader: memberId, raftTerm }] of this.heard) {
+      if (endpoints.isForeign(endpoint)) continue;
+      leader.observe(endpoint, header);
+      leader.learn({ memberId, term: raftTerm }, header?.memberId ?? 0n);
+    }
+    this.heard.clear();
   }
 
   private learnCluster(endpoint: Endpoint, clusterId: bigint): void {

@@ -52,6 +52,7 @@ export class Wiring {
     plain: Record<string, string>;
     leader: Record<string, string>;
   };
+  private readonly ejected = new WeakSet<Endpoint>();
   /** The latest revision that a serializable read of this client has been answered from. */
   private shown = 0n;
 
@@ -63,7 +64,11 @@ export class Wiring {
     this.board = parts.board;
     this.links = parts.links;
     this.records = { token: undefined, ...recordsFor(undefined) };
-    const onCluster = (endpoint: Endpoint, clusterId: bigint): void => this.learnCluster(endpoint, clusterId);
+    const onCluster = (endpoint: Endpoint, clusterId: bigint): void => {
+      endpoint.clusterId = clusterId;
+      // While endpoints introduce themselves, nobody is left out yet.
+      if (!this.survey.isOpen) this.checkCluster(endpoint);
+    };
     this.survey = new Survey({ ...parts, closing: this.closing, onCluster });
   }
 
@@ -104,8 +109,11 @@ export class Wiring {
     if (unlisted !== undefined) return unlisted;
     if (typeof target === "object" && "endpoint" in target) return undefined;
     const { routing } = this.settings;
-    // A login is what an introduction may need; a pinned client trusts its first endpoint.
-    if (path === authMethods.authenticate.path || routing === "pinned") return undefined;
+    // A login is what an introduction may need.
+    if (path === authMethods.authenticate.path) return undefined;
+    if (target !== "any") return this.survey.introduced();
+    // A pinned client trusts its first endpoint.
+    if (routing === "pinned") return undefined;
     return kind === "write" || routing !== "spread" ? this.survey.introduced() : undefined;
   }
 
@@ -127,10 +135,9 @@ export class Wiring {
 
   /** How to choose among endpoints that would all do. */
   mannerFor(facts: MethodFacts): "nearest" | "same" | "turn" {
-    if (this.settings.routing === "nearest" && facts.kind === "read") {
-      this.surveyNowAndThen();
-      return "nearest";
-    }
+    const nearest = this.settings.routing === "nearest" && facts.kind === "read";
+    if (nearest || this.survey.hasLearners) this.surveyNowAndThen();
+    if (nearest) return "nearest";
     // Serializable reads stay with one member while it works, so that they do not go back in time.
     return facts === serializableRange && this.settings.routing !== "spread" ? "same" : "turn";
   }
@@ -141,7 +148,7 @@ export class Wiring {
     if (endpoint.failure !== undefined) endpoint.failure = undefined;
     if (header === undefined) return;
     if (header.clusterId !== endpoint.clusterId || !endpoint.verified) {
-      if (header.clusterId !== 0n) this.learnCluster(endpoint, header.clusterId);
+      if (header.clusterId !== 0n) this.pin(endpoint, header.clusterId, kind);
       if (this.endpoints.isForeign(endpoint)) {
         throw new ForeignAnswer(endpoint, this.endpoints.clusterId, kind !== "read");
       }
@@ -231,15 +238,27 @@ export class Wiring {
     if (this.leader.awaitsSuccessor) this.leader.forget();
   }
 
-  private learnCluster(endpoint: Endpoint, clusterId: bigint): void {
-    const wasForeign = this.endpoints.isForeign(endpoint);
+  /** The first answer to a call says which cluster this client is of, unless a spread read was the first to find one. */
+  private pin(endpoint: Endpoint, clusterId: bigint, kind: MethodFacts["kind"]): void {
     endpoint.clusterId = clusterId;
     this.endpoints.clusterId ??= clusterId;
-    if (!this.endpoints.isForeign(endpoint) || wasForeign) return;
-    endpoint.memberId = undefined;
-    const cause = wrongCluster(endpoint, this.endpoints.clusterId);
+    const chance = kind === "read" && this.settings.routing === "spread" && this.endpoints.size > 1;
+    if (this.survey.isOpen && !chance && !this.endpoints.isForeign(endpoint)) this.survey.settle();
+    this.checkCluster(endpoint);
+  }
+
+  /** Says so, once, when an endpoint turns out to be of another cluster. */
+  private checkCluster(endpoint: Endpoint): void {
+    const cause = this.endpoints.reasonAgainst(endpoint);
+    if (cause === undefined) {
+      this.ejected.delete(endpoint);
+      return;
+    }
+    if (this.ejected.has(endpoint)) return;
+    this.ejected.add(endpoint);
+    endpoint.forgetMembers();
     this.settings.log({ level: "warn", message: cause.message, endpoint: endpoint.name });
-    this.board.publish({ type: "unhealthy", endpoint: endpoint.name, cause, attempt: 1 });
+    this.tellUnhealthy(endpoint, cause, 1);
   }
 }
 

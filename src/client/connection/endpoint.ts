@@ -80,6 +80,12 @@ export class Endpoint {
     this.memberId = memberId;
   }
 
+  /** Whoever answered belongs to another cluster. */
+  forgetMembers(): void {
+    this.memberId = undefined;
+    this.members.clear();
+  }
+
   /** A call or a stream begins; `end` follows. */
   begin(channel: Channel): void {
     this.busy[channel]++;
