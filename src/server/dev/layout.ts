@@ -78,8 +78,8 @@ function refuseOther({ ports }: Remembered, { memberCount, portBase, directory }
   }
 }
 
-/** Free ports are held all together until the last is found, so that none comes twice. */
-async function choosePorts(count: number, portBase: number): Promise<readonly number[]> {
+/** Ports from the base on, or free ones, held all together until the last is found, so that none comes twice. */
+export async function choosePorts(count: number, portBase = 0): Promise<readonly number[]> {
   if (portBase !== 0) return Array.from({ length: count }, (_, at) => portBase + at);
   const servers = await Promise.all(Array.from({ length: count }, () => listenAnywhere()));
   const ports = servers.map((server) => (server.address() as { readonly port: number }).port);

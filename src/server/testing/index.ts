@@ -1,74 +1,136 @@
 /**
- * A server for a test: one member in this process, on a free port, in a temporary directory that goes away with it.
- * Many of them live beside each other.
+ * Servers for tests: members in this process on ports and in directories of their own, or an etcd that runs already. Many of
+ * them live beside each other.
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import type { ServerConfig } from "../config/config.js";
-import { defaultConfig } from "../config/parse-config.js";
-import { type Logger, silentLogger } from "../runtime/logger.js";
-import { type RunningServer, startServerWith } from "../server.js";
+import { type ClientOptions, createClient, type EtcdClient } from "../../client/index.js";
+import { noFaults, ProxyFaults } from "./faults.js";
+import { type LocalServer, startLocalServer } from "./local-server.js";
+import type { TestServer, TestServerOptions } from "./types.js";
+import { wipe, wipePrefix } from "./wipe.js";
 
-export interface TestServerOptions {
-  /** Settings that differ from a plain single member; addresses and the data directory are chosen if not given. */
-  readonly config?: Partial<ServerConfig>;
-  readonly logger?: Logger;
-}
+export { type Flow, startTcpProxy, type TcpProxy } from "./tcp-proxy.js";
+export type { Faults, TestCertificates, TestMember, TestServer, TestServerOptions } from "./types.js";
 
-export interface TestServer extends AsyncDisposable {
-  /** `host:port` for gRPC and HTTP. */
-  readonly endpoint: string;
-  /** The same as URLs. */
-  readonly endpoints: readonly string[];
-  readonly dataDir: string;
-  /** Ends the server and removes its directory. */
-  close(): Promise<void>;
-}
+/** Of the user root; it guards nothing but a test. */
+const rootLogin = { username: "root", password: "root" };
 
-/** Starts a member and resolves when it serves. Data is not forced to disk: a test has no power cut to survive. */
+/** Starts a server and resolves when it serves, or when a running etcd has answered. */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
-  const ownDir = options.config?.dataDir === undefined;
-  const dataDir = options.config?.dataDir ?? (await mkdtemp(join(tmpdir(), "litecd-test-")));
+  const running = [options.endpoint ?? []].flat().filter((endpoint) => endpoint !== "");
+  return running.length > 0 ? joinRunning(options, running) : startLocal(options);
+}
+
+async function startLocal(options: TestServerOptions): Promise<TestServer> {
+  const local = await startLocalServer(options);
+  const auth = options.auth === true ? rootLogin : undefined;
+  const tls = local.certificates?.client;
+  const endpoints = local.members.map((member) => member.endpointUrl);
+  const clients = new Clients({ endpoints, ...(tls === undefined ? {} : { tls }) });
+  const server: TestServer = {
+    endpoint: new URL(endpoints[0] ?? "").host,
+    endpoints,
+    members: local.members,
+    tls,
+    auth,
+    fault: local.faults ?? noFaults,
+    client: (own = {}) => clients.make({ ...(auth === undefined ? {} : { auth }), ...own }),
+    reset: () => resetLocal(local, server),
+    close: async () => {
+      await clients.close();
+      await local.close();
+    },
+    [Symbol.asyncDispose]: () => server.close(),
+  };
   try {
-    const config = { ...testConfig(dataDir), ...options.config };
-    const server = await startServerWith(
-      { config, logger: options.logger ?? silentLogger, onFatal: rethrow },
-      "inline",
-    );
-    return testServer(server, { dataDir, ownDir });
+    if (auth !== undefined) await enableAuthentication(clients);
+    return server;
   } catch (error) {
-    if (ownDir) await rm(dataDir, { recursive: true, force: true });
+    await server.close();
     throw error;
   }
 }
 
-function rethrow(error: unknown): never {
-  throw error;
+async function enableAuthentication(clients: Clients): Promise<void> {
+  await using client = clients.make({});
+  await client.auth.users.add(rootLogin.username, { password: rootLogin.password });
+  await client.auth.roles.add("root");
+  await client.auth.users.grant("root", "root");
+  await client.auth.enable();
 }
 
-function testConfig(dataDir: string): ServerConfig {
-  return {
-    ...defaultConfig(),
-    dataDir,
-    unsafeNoFsync: true,
-    listenPeerUrls: ["http://127.0.0.1:0"],
-    listenClientUrls: ["http://127.0.0.1:0"],
-    advertiseClientUrls: ["http://127.0.0.1:0"],
-  };
+async function resetLocal({ members, faults }: LocalServer, server: TestServer): Promise<void> {
+  faults?.heal();
+  await Promise.all(members.map((member) => member.start()));
+  await using client = server.client();
+  await wipe(client);
 }
 
-function testServer(server: RunningServer, dir: { readonly dataDir: string; readonly ownDir: boolean }): TestServer {
-  const [url = ""] = server.clientUrls;
-  const close = async (): Promise<void> => {
-    await server.close();
-    if (dir.ownDir) await rm(dir.dataDir, { recursive: true, force: true });
+/** Tests on an etcd that others may use, too: what they write stays under a prefix of their own. */
+async function joinRunning(options: TestServerOptions, running: readonly string[]): Promise<TestServer> {
+  const faults = options.faults === true ? await ProxyFaults.open(running.length) : undefined;
+  running.forEach((endpoint, at) => faults?.proxy(at).forwardTo(urlOf(endpoint)));
+  const endpoints = running.map((endpoint, at) => {
+    const url = urlOf(endpoint);
+    return faults?.proxy(at).endpoint.replace("http:", new URL(url).protocol) ?? url;
+  });
+  const namespace = `litecd-test/${crypto.randomUUID()}/`;
+  const clients = new Clients({ ...options.access, endpoints, namespace });
+  try {
+    await clients.make({}).ready({ timeoutMs: readyMsMax });
+  } catch (error) {
+    await clients.close();
+    await faults?.close();
+    throw error;
+  }
+  const removeKeys = async (): Promise<void> => {
+    faults?.heal();
+    await using client = createClient({ ...options.access, endpoints });
+    await wipePrefix(client, namespace);
   };
-  return {
-    endpoint: new URL(url).host,
-    endpoints: server.clientUrls,
-    dataDir: dir.dataDir,
-    close,
-    [Symbol.asyncDispose]: close,
+  const server: TestServer = {
+    endpoint: new URL(endpoints[0] ?? "").host,
+    endpoints,
+    members: [],
+    tls: undefined,
+    auth: undefined,
+    fault: faults ?? noFaults,
+    client: (own = {}) => clients.make(own),
+    reset: removeKeys,
+    close: async () => {
+      await clients.close();
+      await removeKeys();
+      await faults?.close();
+    },
+    [Symbol.asyncDispose]: () => server.close(),
   };
+  return server;
+}
+
+/** A running etcd has to say something in this time. */
+const readyMsMax = 5_000;
+
+/** `host:port` without a scheme is plain text, as everywhere. */
+function urlOf(endpoint: string): string {
+  return endpoint.includes("://") ? endpoint : `http://${endpoint}`;
+}
+
+/** The clients that a test asked for; they are closed with the server. */
+class Clients {
+  private readonly defaults: ClientOptions;
+  private readonly made = new Set<EtcdClient>();
+
+  constructor(defaults: ClientOptions) {
+    this.defaults = defaults;
+  }
+
+  make(own: Partial<ClientOptions>): EtcdClient {
+    const client = createClient({ ...this.defaults, ...own });
+    this.made.add(client);
+    return client;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.made].map((client) => client.close()));
+    this.made.clear();
+  }
 }
