@@ -1,35 +1,10 @@
 /** Watches: exact over every kind of break. */
-/* oxlint-disable unicorn/no-thenable -- `then` is etcd's word for a branch; an array is no thenable */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import {
-  CompactedError,
-  createClient,
-  type EtcdClient,
-  SlowConsumerError,
-  type WatchBatch,
-  type WatchEvent,
-} from "../../src/client/index.js";
+import { createClient, type EtcdClient, SlowConsumerError, type WatchEvent } from "../../src/client/index.js";
 import type { RealEtcd } from "../support/real-etcd.js";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
 import { blockName, skips, targets } from "./targets.js";
-
-/** The first `count` items; the test's own timeout is the limit. */
-async function take<T>(items: AsyncIterable<T>, count: number): Promise<T[]> {
-  const taken: T[] = [];
-  if (count === 0) return taken;
-  for await (const item of items) if (taken.push(item) === count) break;
-  return taken;
-}
-
-const keyOf = (event: WatchEvent<unknown>): string => (event.type === "put" ? event.kv.key : event.key);
-const revisionOf = (event: WatchEvent<unknown>): bigint =>
-  event.type === "put" ? event.kv.modRevision : event.modRevision;
-
-/** Watchers that the server holds. */
-async function watcherCount(server: RealEtcd): Promise<number> {
-  const text = await (await fetch(`${server.endpoint}/metrics`)).text();
-  return Number(/^etcd_debugging_mvcc_watcher_total (\d+)/m.exec(text)?.[1]);
-}
+import { keyOf, revisionOf, revisions, take } from "./watching.js";
 
 describe.each(targets)("watch", (target) => {
   describe.skipIf(skips(target))(blockName("watch", target), () => {
@@ -93,29 +68,6 @@ describe.each(targets)("watch", (target) => {
       expect(await take(deletes.events(), 1)).toMatchObject([{ type: "delete", key: "f/a" }]);
     });
 
-    it("delivers 5000 pending events in order and once when the connection is cut on the way", async () => {
-      const first = await putMany("many/", 5000);
-      const cut = proxy.cutAfterReplies(150_000);
-      await using watch = client.watch({ prefix: "many/" }, { from: first, highWaterMark: 1000 });
-      const events = await take(watch.events(), 5000);
-      await cut;
-      expect(events.map(revisionOf)).toEqual(Array.from({ length: 5000 }, (_, index) => first + BigInt(index)));
-      expect(watch.resumeRevision).toBe(first + 5000n);
-    });
-
-    it("delivers a put that was made while a watch from now was cut off, and nothing older", async () => {
-      await direct.put("cut/old", "before");
-      await using watch = client.watch({ prefix: "cut/" });
-      const started = await watch.started;
-      proxy.admit("refuse");
-      proxy.cut();
-      await expect.poll(() => watch.state).toBe("disconnected");
-      await direct.put("cut/new", "during");
-      proxy.admit("all");
-      const [event] = await take(watch.events(), 1);
-      expect(event).toMatchObject({ type: "put", kv: { key: "cut/new", modRevision: started } });
-    });
-
     it("survives a cut between any two of many live events", async () => {
       await using watch = client.watch({ prefix: "live/" });
       const first = await watch.started;
@@ -124,53 +76,7 @@ describe.each(targets)("watch", (target) => {
         if (index % 60 === 30) proxy.cut();
         await direct.put(`live/${index}`, "");
       }
-      expect((await reading).map(revisionOf)).toEqual(Array.from({ length: 300 }, (_, index) => first + BigInt(index)));
-    });
-
-    it("rejects with both revisions when compaction passed the point to resume from", async () => {
-      await using watch = client.watch({ prefix: "gone/" });
-      const started = await watch.started;
-      proxy.admit("refuse");
-      proxy.cut();
-      const first = await putMany("gone/", 5);
-      await direct.compact(first + 3n);
-      proxy.admit("all");
-      const failure: unknown = await take(watch.events(), 1).catch((error: unknown) => error);
-      expect(failure).toBeInstanceOf(CompactedError);
-      expect(failure).toMatchObject({ code: "Compacted", compactRevision: first + 3n, resumeRevision: started });
-      expect(watch.state).toBe("closed");
-    });
-
-    it("delivers a transaction of 100 puts of 100 KiB as one batch", async () => {
-      await using watch = client.watch({ prefix: "big/" });
-      await watch.started;
-      const value = "v".repeat(100 * 1024);
-      const then = Array.from(
-        { length: 100 },
-        (_, index) => ({ kind: "put", key: `big/${index}`, value, options: {} }) as const,
-      );
-      const { header } = await direct.txn({ then });
-      const [batch] = await take(watch, 1);
-      expect(batch?.revision).toBe(header.revision);
-      expect(batch?.events).toHaveLength(100);
-    });
-
-    it("moves its resume point on a quiet prefix when progress is on, so that compaction does not hurt it", async () => {
-      await using watch = client.watch("quiet", { progress: true });
-      const started = await watch.started;
-      const reading = take(watch, 1_000_000).catch((error: unknown) => error);
-      const busy = await putMany("busy/", 20);
-      await expect.poll(() => watch.resumeRevision, { timeout: 10_000 }).toBeGreaterThan(busy + 10n);
-      expect(watch.resumeRevision).toBeGreaterThan(started);
-      proxy.admit("refuse");
-      proxy.cut();
-      await direct.compact(busy + 10n);
-      proxy.admit("all");
-      const { header } = await direct.put("quiet", "still here");
-      await expect.poll(() => watch.resumeRevision, { timeout: 10_000 }).toBeGreaterThan(header.revision);
-      await watch.close();
-      const batches = (await reading) as WatchBatch<string>[];
-      expect(batches.flatMap(({ events }) => events)).toMatchObject([{ type: "put", kv: { value: "still here" } }]);
+      expect((await reading).map(revisionOf)).toEqual(revisions(first, 300));
     });
 
     it("answers a progress request at once after a start from now, after events, and after a cut", async () => {
@@ -190,9 +96,7 @@ describe.each(targets)("watch", (target) => {
       await quick.started;
       await putMany("slow/", 500);
       expect(await take(quick.events(), 500)).toHaveLength(500);
-      expect((await take(slow.events(), 500)).map(revisionOf)).toEqual(
-        Array.from({ length: 500 }, (_, index) => first + BigInt(index)),
-      );
+      expect((await take(slow.events(), 500)).map(revisionOf)).toEqual(revisions(first, 500));
     });
 
     it("ends with SlowConsumerError if asked to, with the revision to resume from", async () => {
@@ -207,7 +111,7 @@ describe.each(targets)("watch", (target) => {
       if (!(failure instanceof SlowConsumerError)) throw failure;
       await using rest = client.watch({ prefix: "over/" }, { from: failure.resumeRevision });
       const all = [...seen, ...(await take(rest.events(), 20 - seen.length))];
-      expect(all.map(revisionOf)).toEqual(Array.from({ length: 20 }, (_, index) => first + BigInt(index)));
+      expect(all.map(revisionOf)).toEqual(revisions(first, 20));
     });
 
     it("ends its loops when it is closed and when the client is closed", async () => {
@@ -238,14 +142,6 @@ describe.each(targets)("watch", (target) => {
       proxy.admit("refuse");
       proxy.cut();
       await expect(take(watch, 1)).rejects.toMatchObject({ code: "TimedOut", retryable: true });
-    });
-
-    it("leaves no watcher on the server when 200 of them are closed", async () => {
-      const watches = Array.from({ length: 200 }, (_, index) => client.watch(`count/${index}`));
-      await Promise.all(watches.map((watch) => watch.started));
-      expect(await watcherCount(server)).toBe(200);
-      await Promise.all(watches.slice(1).map((watch) => watch.close()));
-      await expect.poll(() => watcherCount(server)).toBe(1);
     });
   });
 });

@@ -6,7 +6,7 @@ import type * as rpc from "../../../proto/gen/etcd/rpc.js";
 import { Code } from "../../../proto/status.js";
 import { onAbort } from "../calls/abort.js";
 import type { Calls } from "../calls/call.js";
-import { EtcdError, isEtcdError } from "../errors.js";
+import { EtcdError, isEtcdError, type SlowConsumerError } from "../errors.js";
 import { Outage } from "../observe/outage.js";
 import type { CallOptions } from "../options.js";
 import type { Carrier } from "./carrier.js";
@@ -57,6 +57,8 @@ export class WatchSession implements Rider {
   private readonly running: Promise<void>;
   private readonly unlisten: (() => void)[] = [];
   private bookmark: Bookmark | undefined;
+  /** The first revision that a reader was too slow for. */
+  private droppedRevision: bigint | undefined;
   private carrier: Carrier | undefined;
   private stream: "shared" | "own";
   private confirmedOnce = false;
@@ -91,7 +93,7 @@ export class WatchSession implements Rider {
 
   /** Where a new watch would go on with what the reader has not been given. */
   get unreadRevision(): bigint {
-    return this.inbox.oldestRevision ?? this.bookmark?.resume ?? this.create.startRevision;
+    return this.inbox.oldestRevision ?? this.droppedRevision ?? this.bookmark?.resume ?? this.create.startRevision;
   }
 
   get wantsProgress(): boolean {
@@ -158,7 +160,7 @@ export class WatchSession implements Rider {
     if (this.state !== "live" && bookmark.caughtUpWith(response)) this.state = "live";
     if (fresh === undefined) return;
     const patient = this.options.overflow !== "error";
-    if (inbox.full && !patient) return this.finish(bookmark.slowConsumer(fresh));
+    if (inbox.full && !patient) return this.drop(bookmark.slowConsumer(fresh));
     this.calls.watchInwards(fresh);
     inbox.push(fresh);
     // The reader is too slow for company.
@@ -246,6 +248,11 @@ export class WatchSession implements Rider {
     this.carrier?.leave(this);
     this.state = "catching-up";
     this.place();
+  }
+
+  private drop(error: SlowConsumerError): void {
+    this.droppedRevision = error.resumeRevision;
+    this.finish(error);
   }
 
   private startsInFuture(revision: bigint): boolean {
