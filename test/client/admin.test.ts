@@ -112,9 +112,9 @@ describe.each(targets)("admin", (target) => {
 
 describe("a server from before a method", () => {
   it("is an UnsupportedError, not applied, after one attempt", async () => {
-    const refuse = (): Promise<never> =>
-      Promise.reject(new TransportError("unknown method AuthStatus", { grpcStatus: 12, sent: true }));
-    const connection = { isReady: () => true, ready: () => Promise.resolve(), unary: refuse, close: () => {} };
+    const refusal = new TransportError("unknown method AuthStatus", { grpcStatus: 12, sent: true });
+    const unary = (): Promise<never> => Promise.reject(refusal);
+    const connection = { isReady: () => true, ready: () => Promise.resolve(), unary, close: () => {} };
     const transport = { connect: () => connection } as unknown as Transport;
     await using client = createClient({ endpoints: "old", transport });
     const failure: unknown = await client.auth.status().catch((error: unknown) => error);

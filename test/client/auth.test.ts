@@ -137,12 +137,11 @@ describe.each(targets)("auth", (target) => {
     it("changes a password, which ends what the old one opened", async () => {
       const { users } = admin.auth;
       await users.add("changing", { password: "old" });
-      const login = (password: string): EtcdClient =>
-        createClient({ endpoints: server.endpoint, auth: { username: "changing", password } });
       await users.changePassword("changing", "new");
-      await using old = login("old");
+      const { endpoint: endpoints } = server;
+      await using old = createClient({ endpoints, auth: { username: "changing", password: "old" } });
       await expect(old.get("x")).rejects.toMatchObject({ code: "AuthFailed" });
-      await using current = login("new");
+      await using current = createClient({ endpoints, auth: { username: "changing", password: "new" } });
       await expect(current.get("x")).rejects.toMatchObject(refused);
     });
 

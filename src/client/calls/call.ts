@@ -206,6 +206,8 @@ export class Calls {
     const open = connection.isReady() && (facts.kind !== "write" || wiring.survey.isVerified(endpoint));
     const token = open ? wiring.token(facts.path) : undefined;
     if (open && typeof token !== "object") return { endpoint, connection, token };
+    // The login that has begun is waited for by the attempt, which hears of its failure.
+    if (typeof token === "object") token.catch(() => {});
     return { endpoint, connection: undefined, token: undefined };
   }
 

@@ -1,0 +1,3 @@
+/** The public face of `litecd/mirror`: copies a range to another place, and keeps the copy true. */
+export { mirror } from "./mirror.js";
+export type { MirrorOptions, MirrorProgress } from "./types.js";
