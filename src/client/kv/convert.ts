@@ -18,7 +18,7 @@ export function revisionOf(input: RevisionInput): bigint {
   return BigInt(input);
 }
 
-/** An id as etcdctl prints it: hexadecimal without leading zeros. */
+/** An id as etcdctl prints it: hexadecimal. Where it pads, as for leases, it pads with zeros to 16 digits. */
 export function formatId(id: bigint): string {
   return BigInt.asUintN(64, id).toString(16);
 }
