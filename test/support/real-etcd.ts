@@ -27,8 +27,19 @@ export interface RealEtcdOptions {
   readonly program?: ServerProgram;
   /** More flags for etcd, such as `--max-request-bytes=20000000`. */
   readonly flags?: readonly string[];
-  /** Serve TLS with a certificate that etcd makes for itself; `certificateFile` is then what to trust. */
-  readonly tls?: "self-signed";
+  /**
+   * Serve TLS with a certificate that etcd makes for itself, which `certificateFile` then is, or with these; the client's
+   * is for this helper's own look at the server's health.
+   */
+  readonly tls?: "self-signed" | ServerCertificates;
+}
+
+export interface ServerCertificates {
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Only clients with a certificate of this authority are served. */
+  readonly trustedCaFile: string;
+  readonly client: { readonly cert: string; readonly key: string };
 }
 
 export interface CommandResult {
@@ -100,8 +111,9 @@ async function startMember(plan: MemberPlan, initialCluster: string, options: Re
     "initial-cluster": initialCluster,
   };
   const flags = [...program.args, ...Object.entries(settings).map(([name, value]) => `--${name}=${value}`)];
-  flags.push(...(options.tls === undefined ? [] : ["--auto-tls"]), ...(options.flags ?? []));
-  const start = (): Promise<ChildProcess> => startProcess(program.command, flags, endpoint);
+  flags.push(...tlsFlags(options.tls), ...(options.flags ?? []));
+  const client = typeof options.tls === "object" ? options.tls.client : {};
+  const start = (): Promise<ChildProcess> => startProcess(program.command, flags, { endpoint, ...client });
   let child = await start();
   const stop = async (): Promise<void> => {
     // etcd holds open streams for 7 s after SIGTERM; its files are about to go, so nothing is owed to them.
@@ -123,6 +135,13 @@ async function startMember(plan: MemberPlan, initialCluster: string, options: Re
   };
 }
 
+function tlsFlags(tls: RealEtcdOptions["tls"]): string[] {
+  if (tls === undefined) return [];
+  if (tls === "self-signed") return ["--auto-tls"];
+  const files = [`--cert-file=${tls.certFile}`, `--key-file=${tls.keyFile}`, `--trusted-ca-file=${tls.trustedCaFile}`];
+  return [...files, "--client-cert-auth"];
+}
+
 /** By SIGKILL; resolves when it is gone. */
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
@@ -131,7 +150,14 @@ async function end(child: ChildProcess): Promise<void> {
   await gone;
 }
 
-async function startProcess(file: string, flags: readonly string[], endpoint: string): Promise<ChildProcess> {
+/** Where a server is to be asked for its health, and as whom. */
+interface HealthCheck {
+  readonly endpoint: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+async function startProcess(file: string, flags: readonly string[], check: HealthCheck): Promise<ChildProcess> {
   const child = spawn(file, flags, { stdio: ["ignore", "ignore", "pipe"] });
   const killAtExit = (): void => void child.kill("SIGKILL");
   process.once("exit", killAtExit);
@@ -141,7 +167,7 @@ async function startProcess(file: string, flags: readonly string[], endpoint: st
     log += chunk.toString();
   });
   const deadlineMs = performance.now() + 15_000;
-  while (!(await healthy(endpoint))) {
+  while (!(await healthy(check))) {
     if (child.exitCode !== null || performance.now() > deadlineMs) {
       child.kill("SIGKILL");
       throw new Error(`the server did not start: ${log}`);
@@ -151,10 +177,10 @@ async function startProcess(file: string, flags: readonly string[], endpoint: st
   return child;
 }
 
-function healthy(endpoint: string): Promise<boolean> {
+function healthy({ endpoint, ...client }: HealthCheck): Promise<boolean> {
   const get = endpoint.startsWith("https:") ? https.get : http.get;
   return new Promise((resolve) => {
-    const request = get(`${endpoint}/health`, { rejectUnauthorized: false, agent: false }, (reply) => {
+    const request = get(`${endpoint}/health`, { rejectUnauthorized: false, agent: false, ...client }, (reply) => {
       let text = "";
       reply.on("data", (chunk: Buffer) => {
         text += chunk.toString();
