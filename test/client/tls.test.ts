@@ -72,6 +72,25 @@ describe("a failed handshake names the certificate, the reason and the option", 
     expect(message).toContain("tls.serverName");
   });
 
+  it("when the server looks at the client's certificate after the handshake, and hangs up", async () => {
+    const { cert, key } = await stranger.issue();
+    const demands = {
+      cert: server.cert,
+      key: server.key,
+      ca: authority.ca,
+      requestCert: true,
+      rejectUnauthorized: true,
+    };
+    await using stub = await startGrpcStub({ tls: demands });
+    await using client = createClient({ endpoints: stub.endpoint, tls: { ca: authority.ca, cert, key } });
+    await expect(client.get("x", { timeoutMs: 500 })).rejects.toMatchObject({
+      code: "ConnectFailed",
+      message: expect.stringContaining("it may not accept the client certificate tls.cert"),
+    });
+    await using bare = createClient({ endpoints: stub.endpoint, tls: { ca: authority.ca } });
+    await expect(bare.get("x")).rejects.toThrow("the server wants a client certificate: set tls.cert and tls.key");
+  });
+
   it("when the server speaks plain text", async () => {
     await using stub = await startGrpcStub();
     const { message } = await failure(stub.endpoint.replace("http:", "https:"), { ca: authority.ca });

@@ -8,7 +8,7 @@ import { Code } from "../../../proto/status.js";
 import { silent, type TlsOptions } from "../options.js";
 import type { EndpointUrl } from "./endpoint-url.js";
 import { HandshakeError, handshakeOptions, secure, TlsIdentity } from "./tls.js";
-import { type Explanation, explainHandshake } from "./tls-errors.js";
+import { type Explanation, explainHandshake, explainHangUp } from "./tls-errors.js";
 import { type ConnectionSettings, TransportError } from "./transport.js";
 
 /** A server that has not answered a TLS hello by then is taken for one that does not speak it. */
@@ -26,6 +26,8 @@ export interface Attempt {
 export interface Door {
   readonly secure: boolean;
   attempt(): Attempt;
+  /** HTTP/2 is spoken: whatever ends the connection from here on is no failed attempt. */
+  connected(): void;
   /** Why the last attempt failed, if that is known better than gRPC knows it. */
   trouble(): Promise<TransportError | undefined>;
 }
@@ -54,12 +56,18 @@ function refusal({ message, lasting }: Explanation, cause: unknown): TransportEr
   return new TransportError(message, { grpcStatus: Code.UNAVAILABLE, sent: false, lasting, cause });
 }
 
+interface AttemptState {
+  trouble: TransportError | undefined;
+  /** It led to a connection. */
+  over: boolean;
+}
+
 class TlsDoor implements Door {
   readonly secure = true;
   private readonly tls: TlsOptions;
   private readonly host: string;
   private readonly identity: TlsIdentity;
-  private readonly attempts = new Set<{ trouble: TransportError | undefined }>();
+  private readonly attempts = new Set<AttemptState>();
 
   constructor(tls: TlsOptions, host: string, settings: ConnectionSettings) {
     this.tls = tls;
@@ -68,11 +76,12 @@ class TlsDoor implements Door {
   }
 
   attempt(): Attempt {
-    const state: { trouble: TransportError | undefined } = { trouble: undefined };
+    const state: AttemptState = { trouble: undefined, over: false };
     this.attempts.add(state);
     return {
       begin: async () => {
         state.trouble = undefined;
+        state.over = false;
         await this.identity.context().catch((error: unknown) => {
           const message = `TLS: ${error instanceof Error ? error.message : String(error)}`;
           state.trouble = refusal({ message, lasting: true }, error);
@@ -89,13 +98,23 @@ class TlsDoor implements Door {
     return Promise.resolve(first);
   }
 
-  private async open(socket: Socket, state: { trouble: TransportError | undefined }): Promise<Socket> {
+  connected(): void {
+    for (const state of this.attempts) {
+      state.over = true;
+      state.trouble = undefined;
+    }
+  }
+
+  private async open(socket: Socket, state: AttemptState): Promise<Socket> {
     const context = await this.identity.context();
     try {
       const secured = await secure(socket, handshakeOptions(this.tls, context, this.host));
       // With TLS 1.3 a server judges the client's certificate after the handshake has ended for the client.
       secured.on("error", (error) => {
-        state.trouble ??= this.explained(error);
+        if (!state.over) state.trouble ??= this.explained(error);
+      });
+      secured.once("close", () => {
+        if (!state.over) state.trouble ??= refusal(explainHangUp(this.tls), undefined);
       });
       return secured;
     } catch (error) {
@@ -134,6 +153,10 @@ class PlainDoor implements Door {
       },
       end: () => {},
     };
+  }
+
+  connected(): void {
+    this.silent = undefined;
   }
 
   /** Asks whether a server that hung up would have spoken TLS. */

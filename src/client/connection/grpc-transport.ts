@@ -189,6 +189,7 @@ class GrpcConnection implements Connection {
     switch (state) {
       case connectivityState.READY:
         this.attemptSinceMs = undefined;
+        this.door.connected();
         this.tell({ type: "connected", ...durationMs });
         break;
       case connectivityState.TRANSIENT_FAILURE:

@@ -45,6 +45,15 @@ export function explainHandshake(error: Error, handshake: Handshake): Explanatio
   return { message: `TLS: ${error.message}${code === "" ? "" : ` [${code}]`}`, lasting: false };
 }
 
+/** A server that ends the connection after the handshake, without an alert, may have looked at the certificate only then. */
+export function explainHangUp(tls: TlsOptions): Explanation {
+  const own =
+    tls.cert === undefined
+      ? "it may want a client certificate (tls.cert, tls.key)"
+      : `it may not accept the client certificate ${pemLabel(tls, "cert")}`;
+  return { message: `TLS: the server hung up after the handshake: ${own}, or be going down`, lasting: false };
+}
+
 function aboutServerCertificate(code: string, { tls, host, certificate }: Handshake): string | undefined {
   switch (code) {
     case "CERT_HAS_EXPIRED":

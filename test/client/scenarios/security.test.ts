@@ -144,7 +144,7 @@ describe.each(targets)("security scenarios", (target) => {
       const old = { ca: authority.ca, cert: first.cert, key: first.key };
       const refused = async (): Promise<unknown> => {
         await using late = createClient({ endpoints: endpoint, tls: old });
-        return await late.get("rotated").catch((error: Error) => error.message);
+        return await late.get("rotated", { timeoutMs: 1_000 }).catch((error: Error) => error.message);
       };
       await expect.poll(refused, { timeout: 10_000, interval: 250 }).toMatch(/client certificate tls\.cert/);
       proxy.cut();
