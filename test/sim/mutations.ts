@@ -116,8 +116,8 @@ export const mutations: readonly Mutation[] = [
       },
       {
         file: "src/server/replica/replica.ts",
-        find: 'this.submit(body, "here", options?.signal)',
-        replace: 'this.submit(body, "anywhere", options?.signal)',
+        find: 'this.submit(body, "here", own)',
+        replace: 'this.submit(body, "anywhere", own)',
       },
       {
         file: "src/server/replica/replica.ts",
