@@ -19,6 +19,8 @@ export class StoreTransport implements Transport {
   readonly clusterId: bigint;
   /** Every request in order: method name and, for ranges, how many keys at most were asked for. */
   readonly requests: { readonly name: string; readonly limit: number }[] = [];
+  /** What happens after the next write was applied and before its answer is lost; undefined loses none. */
+  loseNextWrite: (() => Promise<unknown>) | undefined;
   /** Streams whose reader has neither left nor read to the end. */
   streamsOpen = 0;
   /** Keys in a part of a stream. */
@@ -48,7 +50,14 @@ export class StoreTransport implements Transport {
     return {
       isReady: () => true,
       ready: () => Promise.resolve(),
-      unary: async (method, request) => this.answer(method, request),
+      unary: async (method, request) => {
+        const response = this.answer(method, request);
+        const meanwhile = this.loseNextWrite;
+        if (meanwhile === undefined || method.kind !== "write") return response;
+        this.loseNextWrite = undefined;
+        await meanwhile();
+        throw new TransportError("Connection dropped", { grpcStatus: Code.UNAVAILABLE, sent: true });
+      },
       serverStream: (method, request, { signal }) => this.counted(this.stream(method, request, signal)),
       duplex: () => {
         throw new Error("this store has no watches");
@@ -84,6 +93,10 @@ export class StoreTransport implements Transport {
       }
       case "Txn":
         return reply(rpc.TxnResponse.encode(this.write((work) => work.txn(rpc.TxnRequest.decode(bytes)))).finish());
+    }
+    if (name === "Status") {
+      const member = rpc.StatusResponse.fromPartial({ header: this.header(), leader: 1n, raftTerm: 2n });
+      return reply(rpc.StatusResponse.encode(member).finish());
     }
     throw new TransportError(`unknown method ${name}`, { grpcStatus: Code.UNIMPLEMENTED, sent: true });
   }
@@ -234,8 +247,6 @@ class Work {
   private holds(compare: rpc.Compare): boolean {
     if (compare.key.length === 0) throw refusal("EmptyKey");
     const kvs = this.kvs.filter(({ key }) => contains(compare, key));
-    const single = compare.rangeEnd.length === 0;
-    if (kvs.length === 0 && !single) return true;
     if (kvs.length === 0 && compare.targetUnion?.$case === "value") return false;
     const orders = (kvs.length === 0 ? [undefined] : kvs).map((kv) => orderOf(kv, compare.targetUnion));
     return orders.every((order) => fits(order, compare.result));

@@ -58,7 +58,10 @@ function valueComparison(range: KeyRange): Comparison<Key> {
   return { equal: make("equal"), notEqual: make("notEqual"), greater: make("greater"), less: make("less") };
 }
 
-/** Makes the guards of a transaction. A guard on a range holds if it holds for every key in it. */
+/**
+ * Makes the guards of a transaction. A guard on a range holds if it holds for every key in it; where there is none, and
+ * for a key that is not there, numbers are compared with 0 and a guard on the value fails.
+ */
 export const cmp = {
   version: (range: KeyRange): Comparison<RevisionInput> => numberComparison("version", range),
   createRevision: (range: KeyRange): Comparison<RevisionInput> => numberComparison("createRevision", range),
