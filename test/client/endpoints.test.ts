@@ -46,7 +46,12 @@ describe("setEndpoints", () => {
 describe("sync", () => {
   it("takes the client URLs of started voters", async () => {
     const cluster = new FakeCluster(["a", "b", "learner"]);
-    cluster.memberList = [entry("m1", "a"), entry("m2", "b"), entry("", "never"), entry("l", "learner", { learner: true })];
+    cluster.memberList = [
+      entry("m1", "a"),
+      entry("m2", "b"),
+      entry("", "never"),
+      entry("l", "learner", { learner: true }),
+    ];
     await using client = createClient({ endpoints: "a", transport: cluster });
     await client.sync();
     expect(client.endpoints).toEqual(["a", "b"]);

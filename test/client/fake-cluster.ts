@@ -7,8 +7,8 @@ import {
   StatusResponse,
 } from "../../proto/gen/etcd/rpc.js";
 import { Code } from "../../proto/status.js";
-import type { Connection, ConnectionSettings, Duplex, Method, Transport } from "../../src/client/index.js";
 import { TransportError } from "../../src/client/connection/transport.js";
+import type { Connection, ConnectionSettings, Duplex, Method, Transport } from "../../src/client/index.js";
 
 export interface FakeMember {
   memberId: bigint;
