@@ -80,7 +80,8 @@ export const rooms: readonly Room[] = [
 /** Where each package may be named. A package that is not in the table may be named nowhere. */
 export const packages: Readonly<Record<string, readonly string[]>> = {
   "@bufbuild/protobuf": ["proto/", "src/"],
-  "@grpc/grpc-js": ["src/client/connection/grpc-"],
+  // The resolver is a part of the user's own gRPC clients: it speaks to grpc-js' registry and to no server.
+  "@grpc/grpc-js": ["src/client/connection/grpc-", "src/client/discovery/resolver.ts"],
   // Its names are part of the otel sub-path's face; nobody else asks for it.
   "@opentelemetry/api": ["src/client/otel/"],
   "@oclif/core": ["src/cli/"],

@@ -1,0 +1,4 @@
+/** The public face of `litecd/discovery`: services that say where they are, and clients that find them. */
+export { endpoints, type ServiceEndpoint } from "./endpoints.js";
+export { type RegisterOptions, register, type ServiceRegistration } from "./register.js";
+export { registerEtcdResolver } from "./resolver.js";
