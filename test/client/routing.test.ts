@@ -247,7 +247,7 @@ describe("serializable reads", () => {
     const read = (): Promise<unknown> => client.get("k", { consistency: "serializable" });
     for (let index = 0; index < 9; index++) await read();
     const counts = ["a", "b", "c"].map((name) => readsAt(cluster, name));
-    expect(counts.toSorted()).toEqual([0, 0, 9]);
+    expect(counts.filter((count) => count > 0)).toEqual([9]);
     const steady = ["a", "b", "c"][counts.indexOf(9)] ?? "";
     cluster.member(steady).revision = 9n;
     const { header } = await client.list("k", { consistency: "serializable" });

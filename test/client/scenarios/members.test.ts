@@ -76,13 +76,6 @@ describe.each(programs)("member scenarios against $name", ({ program, target }) 
       expect(await foreign.count({ all: true })).toBe(0);
     });
 
-    async function traffic(client: EtcdClient, count: number): Promise<void> {
-      for (let index = 0; index < count; index++) {
-        await client.put("traffic", String(index));
-        expect((await client.get("traffic"))?.value).toBe(String(index));
-      }
-    }
-
     /** A new member that runs and is caught up. */
     async function join(name: string, client: EtcdClient, kind: "voter" | "learner"): Promise<Member> {
       const member = await cluster.prepare(name);
@@ -101,15 +94,22 @@ describe.each(programs)("member scenarios against $name", ({ program, target }) 
       await expect.poll(behind, { timeout: 10_000 }).toBe(false);
       return member;
     }
-
-    async function remove(client: EtcdClient, member: Member): Promise<void> {
-      const { header } = await client.maintenance.status({ target: { endpoint: member.endpoint } });
-      await expect
-        .poll(() => client.cluster.remove(header.memberId).then(() => "removed", reasonOf), { timeout: 15_000 })
-        .toMatch(/^(?:removed|MemberNotFound)$/);
-    }
   });
 });
+
+async function traffic(client: EtcdClient, count: number): Promise<void> {
+  for (let index = 0; index < count; index++) {
+    await client.put("traffic", String(index));
+    expect((await client.get("traffic"))?.value).toBe(String(index));
+  }
+}
+
+async function remove(client: EtcdClient, member: Member): Promise<void> {
+  const { header } = await client.maintenance.status({ target: { endpoint: member.endpoint } });
+  await expect
+    .poll(() => client.cluster.remove(header.memberId).then(() => "removed", reasonOf), { timeout: 15_000 })
+    .toMatch(/^(?:removed|MemberNotFound)$/);
+}
 
 /** What the server or the client says, for those that may pass. */
 function reasonOf(error: unknown): string {

@@ -26,6 +26,13 @@ async function putCount({ endpoint }: Member): Promise<number> {
   return Number(pattern.exec(text)?.[1] ?? 0);
 }
 
+/** Waits until the member knows that it has no leader. */
+const leaderless = async (member: Member): Promise<void> => {
+  await using lone = createClient({ endpoints: member.endpoint });
+  const leader = async (): Promise<bigint | undefined> => (await lone.maintenance.status()).leader;
+  await expect.poll(leader, { timeout: 10_000 }).toBeUndefined();
+};
+
 describe.each(programs)("routing scenarios against $name", ({ program, target }) => {
   describe.skipIf(target === undefined || skips(target))("with three members", { timeout: 40_000 }, () => {
     let cluster: Cluster;
@@ -58,11 +65,6 @@ describe.each(programs)("routing scenarios against $name", ({ program, target })
       for (const other of cluster.members) {
         if (other !== member) links.setBoth(member.name, other.name, { blocked: true });
       }
-    };
-    const leaderless = async (member: Member): Promise<void> => {
-      await using lone = createClient({ endpoints: member.endpoint });
-      const leader = async (): Promise<bigint | undefined> => (await lone.maintenance.status()).leader;
-      await expect.poll(leader, { timeout: 10_000 }).toBeUndefined();
     };
 
     it("scenario 25: with leader routing 99 of 100 puts land on the leader, also soon after it moved", async () => {
