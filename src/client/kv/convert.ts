@@ -42,30 +42,34 @@ export function headerOf(header: rpc.ResponseHeader | undefined): Header {
 
 /** A value that cannot be decoded becomes one that throws a DecodeError when it is read. */
 export function keyValueOf<V>(kv: wire.KeyValue, codec: Codec<V>): KeyValue<V> {
+  const { createRevision, modRevision, lease } = kv;
   const keyBytes = ownBytes(kv.key);
   const key = utf8.decode(keyBytes);
-  const { createRevision, modRevision } = kv;
   const version = sizeOf(kv.version);
-  const lease = kv.lease === 0n ? {} : { lease: kv.lease };
+  let value: V;
   try {
-    const value = codec.decode(codec.borrows === true ? kv.value : ownBytes(kv.value));
-    return { key, keyBytes, value, createRevision, modRevision, version, ...lease };
+    value = codec.decode(codec.borrows === true ? kv.value : ownBytes(kv.value));
   } catch (cause) {
-    const value = (): never => {
-      throw new DecodeError({ key, modRevision }, cause);
-    };
-    return {
-      key,
-      keyBytes,
-      get value(): V {
-        return value();
-      },
-      createRevision,
-      modRevision,
-      version,
-      ...lease,
-    };
+    return undecodable(
+      { key, keyBytes, createRevision, modRevision, version, ...(lease === 0n ? {} : { lease }) },
+      cause,
+    );
   }
+  // Literals, because lists are made of these: a spread would cost more than all the rest.
+  if (lease === 0n) return { key, keyBytes, value, createRevision, modRevision, version };
+  return { key, keyBytes, value, createRevision, modRevision, version, lease };
+}
+
+function undecodable<V>(facts: Omit<KeyValue<V>, "value">, cause: unknown): KeyValue<V> {
+  const value = (): never => {
+    throw new DecodeError(facts, cause);
+  };
+  return {
+    ...facts,
+    get value(): V {
+      return value();
+    },
+  };
 }
 
 export function rangeResultOf<V>(response: rpc.RangeResponse, header: Header, codec: Codec<V>): RangeResult<V> {
