@@ -106,6 +106,7 @@ export class Renewals {
     if (this.renewals.size > 0) return;
     this.idle?.abort();
     this.idle = undefined;
+    this.line?.stream.cancel();
     this.line = undefined;
   }
 
