@@ -117,19 +117,21 @@ const joined = (messages: readonly WatchResponse[]): WatchResponse[] => {
 };
 
 describe("fragments", () => {
-  it("become one message with all events in order", () => {
+  it("become messages of whole revisions, with all events in order", () => {
     const whole = joined([
       message(9n, [1n, 2n], { fragment: true }),
       message(9n, [2n, 3n], { fragment: true }),
       message(9n, [3n]),
       message(10n, [10n]),
     ]);
-    expect(whole.map(revisionsOf)).toEqual([[1n, 2n, 2n, 3n, 3n], [10n]]);
-    expect(whole.map(({ fragment }) => fragment)).toEqual([false, false]);
+    expect(whole.map(revisionsOf)).toEqual([[1n], [2n, 2n], [3n, 3n], [10n]]);
+    expect(whole.map(({ fragment }) => fragment)).toEqual([false, false, false, false]);
   });
 
-  it("are held back until the last one has come", () => {
-    expect(joined([message(9n, [1n], { fragment: true })])).toEqual([]);
+  it("of one revision are held back until the last one has come", () => {
+    const pieces = [1, 2, 3].map(() => message(9n, [4n, 4n], { fragment: true }));
+    expect(joined(pieces)).toEqual([]);
+    expect(joined([...pieces, message(9n, [4n])]).map(revisionsOf)).toEqual([Array(7).fill(4n)]);
   });
 
   it("may be more than a call may have arguments", () => {

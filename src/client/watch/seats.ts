@@ -62,11 +62,6 @@ export class Seats {
     return this.unanswered.length > 0;
   }
 
-  /** True while nothing is half way: no create, and no message of which only a part has come. */
-  get settled(): boolean {
-    return !this.expectant && ![...this.byId.values()].some(({ fragments }) => fragments.open);
-  }
-
   get wantProgress(): boolean {
     return this.all().some((rider) => rider.wantsProgress);
   }

@@ -159,12 +159,11 @@ export class WatchSession implements Rider {
     if (response.events.length === 0) return this.onProgress(response, coverage);
     if (this.state !== "live" && bookmark.caughtUpWith(response)) this.state = "live";
     if (fresh === undefined) return;
-    const patient = this.options.overflow !== "error";
-    if (inbox.full && !patient) return this.drop(bookmark.slowConsumer(fresh));
+    if (inbox.full && this.options.overflow === "error") return this.drop(bookmark.slowConsumer(fresh));
+    // A reader that has not made room since the last message is too slow for company.
+    if (inbox.full) this.isolate();
     this.calls.watchInwards(fresh);
     inbox.push(fresh);
-    // The reader is too slow for company.
-    if (inbox.full && patient) this.isolate();
   }
 
   canceled(response: rpc.WatchResponse): void {

@@ -137,23 +137,31 @@ export function progressMessage(header: ResponseHeader): WatchResponse {
   };
 }
 
-/** Joins the fragments of one watcher's messages. What a stream that ends leaves in here is resent by the next one. */
+/**
+ * Makes whole revisions out of the fragments of one watcher's messages: what is complete is passed on at once, since a
+ * message may be larger than memory, and only the last revision of a piece has to wait for the next one. What a stream
+ * that ends leaves in here is resent by the next one.
+ */
 export class Fragments {
-  private pieces: WatchResponse["events"] = [];
+  /** Of one revision, which may go on in the next piece. */
+  private tail: WatchResponse["events"] = [];
 
-  /** True while a message has begun and not ended. */
-  get open(): boolean {
-    return this.pieces.length > 0;
-  }
-
-  /** The whole message if this is its last piece, else undefined. */
+  /** What is whole after this piece; undefined if that is nothing. */
   join(response: WatchResponse): WatchResponse | undefined {
-    if (!response.fragment && this.pieces.length === 0) return response;
+    const { events, fragment } = response;
+    if (!fragment && this.tail.length === 0) return response;
+    const joined = this.tail;
     // Pushed and not spread: a revision may have more events than a call may have arguments.
-    for (const event of response.events) this.pieces.push(event);
-    if (response.fragment) return undefined;
-    const events = this.pieces;
-    this.pieces = [];
-    return { ...response, events };
+    for (const event of events) joined.push(event);
+    this.tail = fragment ? joined.splice(startOfLast(joined)) : [];
+    return joined.length === 0 && fragment ? undefined : { ...response, events: joined, fragment: false };
   }
+}
+
+/** Where the last revision of the events begins. */
+function startOfLast(events: WatchResponse["events"]): number {
+  const last = revisionOf(events.at(-1));
+  let index = events.length;
+  while (index > 0 && revisionOf(events[index - 1]) === last) index--;
+  return index;
 }
