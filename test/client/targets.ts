@@ -29,7 +29,7 @@ export const targets: readonly SdkTarget[] = [
   {
     name: "litecd",
     missing: built ? undefined : "dist is not built: run npm run build",
-    lacks: ["TLS"],
+    lacks: [],
     start: (options) => startRealEtcd({ ...options, program: litecd }),
     startCluster: (size) => startRealCluster(size, { program: litecd }),
   },

@@ -15,6 +15,8 @@ export interface ClusterOptions {
   /** Flags for every member, in etcd's spelling. */
   readonly flags?: readonly string[];
   readonly token?: string;
+  /** Of all URLs, those for clients and those among members; `https` needs flags with certificates. */
+  readonly scheme?: "http" | "https";
   /**
    * Puts something between the members: is given the URL where a member will listen for its peers, and gives the URL that
    * the others are told. Called once a member, before any runs.
@@ -82,12 +84,12 @@ export class Cluster {
   }
 
   async #plan(name: string): Promise<Plan> {
-    const { program, between } = this.options;
+    const { program, between, scheme = "http" } = this.options;
     const directory = await mkdtemp(join(tmpdir(), `litecd-${program.name}-${name}-`));
     const [clientPort = 0, peerPort] = await freePorts(2);
-    const listenPeerUrl = `http://127.0.0.1:${peerPort}`;
+    const listenPeerUrl = `${scheme}://127.0.0.1:${peerPort}`;
     const peerUrl = (await between?.(listenPeerUrl, name)) ?? listenPeerUrl;
-    return { name, directory, clientPort, listenPeerUrl, peerUrl };
+    return { name, directory, clientPort, scheme, listenPeerUrl, peerUrl };
   }
 
   #settle(
@@ -108,6 +110,7 @@ interface Plan {
   readonly name: string;
   readonly directory: string;
   readonly clientPort: number;
+  readonly scheme: "http" | "https";
   readonly listenPeerUrl: string;
   readonly peerUrl: string;
 }

@@ -38,6 +38,8 @@ export interface Home {
   /** Holds the data directory, and is removed with the member. */
   readonly directory: string;
   readonly clientPort: number;
+  /** Of the client's URL; `https` needs flags with certificates. */
+  readonly scheme?: "http" | "https";
   readonly listenPeerUrl: string;
   /** What the other members are told; the same as `listenPeerUrl` unless something stands in between. */
   readonly peerUrl: string;
@@ -57,8 +59,9 @@ export class Member {
   readonly #flags: readonly string[];
   #running: Running | undefined;
 
-  constructor(program: Program, { name, directory, clientPort, listenPeerUrl, peerUrl, flags }: Home) {
-    const client = `http://127.0.0.1:${clientPort}`;
+  constructor(program: Program, home: Home) {
+    const { name, directory, clientPort, scheme = "http", listenPeerUrl, peerUrl, flags } = home;
+    const client = `${scheme}://127.0.0.1:${clientPort}`;
     this.program = program;
     this.name = name;
     this.directory = directory;
@@ -76,12 +79,16 @@ export class Member {
   }
 
   /** A new home for `program` as a cluster of one; nothing runs yet. `extra` are flags in etcd's spelling. */
-  static async create(program: Program, extra: readonly string[] = []): Promise<Member> {
+  static async create(
+    program: Program,
+    extra: readonly string[] = [],
+    scheme: "http" | "https" = "http",
+  ): Promise<Member> {
     const directory = await mkdtemp(join(tmpdir(), `litecd-${program.name}-`));
     const [clientPort = 0, peerPort] = await freePorts(2);
     const peerUrl = `http://127.0.0.1:${peerPort}`;
     const flags = [`--initial-cluster=m1=${peerUrl}`, ...extra];
-    return new Member(program, { name: "m1", directory, clientPort, listenPeerUrl: peerUrl, peerUrl, flags });
+    return new Member(program, { name: "m1", directory, clientPort, scheme, listenPeerUrl: peerUrl, peerUrl, flags });
   }
 
   get pid(): number | undefined {

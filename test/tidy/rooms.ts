@@ -85,14 +85,14 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   // Its names are part of the otel sub-path's face; nobody else asks for it.
   "@opentelemetry/api": ["src/client/otel/"],
   "@oclif/core": ["src/cli/"],
-  "@peculiar/x509": ["src/server/tls/self-signed.ts"],
+  "@peculiar/x509": ["src/server/tls/self-signed.ts", "src/server/testing/"],
   "better-sqlite3": ["src/server/storage/"],
   "cli-table3": ["src/cli/output/"],
   inquirer: ["src/cli/"],
   // Only where tokens are made: a server without jwt never loads it.
   jose: ["src/server/api/auth/jwt-tokens.ts"],
   "prom-client": ["src/server/http/"],
-  "reflect-metadata": ["src/server/tls/self-signed.ts"],
+  "reflect-metadata": ["src/server/tls/self-signed.ts", "src/server/testing/"],
   tinyqueue: ["src/server/replica/"],
   yaml: ["src/cli/", "src/server/config/"],
 };

@@ -140,7 +140,9 @@ export class Port {
     this.mismatch(socket, "it speaks in clear, and this port speaks TLS");
     if (protocol === "http1") {
       socket.on("error", () => socket.destroy());
-      socket.setTimeout(this.options.handshakeTimeoutMs, () => socket.destroy());
+      // However long it goes on sending.
+      const cut = setTimeout(() => socket.destroy(), this.options.handshakeTimeoutMs);
+      socket.once("close", () => clearTimeout(cut));
       socket.resume().end(refusal);
     } else reset(socket);
   }

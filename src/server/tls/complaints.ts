@@ -6,8 +6,8 @@ const windowMs = 10_000;
 const linesPerWindowMax = 10;
 
 /**
- * In each window a host is named once for each reason, and so many lines are written in all; the next window's first line
- * says how many were left out.
+ * In each window a host is named once for each reason, and so many lines are written in all; the next line says how
+ * many were left out.
  */
 export class Complaints {
   private readonly logger: Logger;

@@ -41,9 +41,8 @@ export function checkPair({ cert, key }: NamedKeyPair, bytes: { readonly cert: B
 function keyIn({ flag, path }: NamedFile, bytes: Buffer): KeyObject {
   try {
     return createPrivateKey(bytes);
-  } catch (error) {
-    const { code } = error as { code?: unknown };
-    const why = code === "ERR_MISSING_PASSPHRASE" ? "it is encrypted" : `it holds no private key in PEM`;
+  } catch {
+    const why = bytes.includes("ENCRYPTED") ? "it is encrypted" : "it holds no private key in PEM";
     throw new TlsRefused(`${flag}=${path} cannot be used: ${why}`);
   }
 }

@@ -5,7 +5,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { createHttpHandler, type HttpHandlerOptions } from "../../../src/server/http/handler.js";
 import type { HttpHealth } from "../../../src/server/http/health-checks.js";
-import { createHttpServer, type HttpServer } from "../../../src/server/http/server.js";
+import { createHttpServer, type HttpServer, type HttpServerOptions } from "../../../src/server/http/server.js";
 import { silentLogger } from "../../../src/server/runtime/logger.js";
 import { createMetrics } from "../../../src/server/runtime/metrics.js";
 import { litecdVersion } from "../../../src/server/runtime/version.js";
@@ -31,7 +31,11 @@ interface Started {
   readonly options: HttpHandlerOptions;
 }
 
-async function start(health: Partial<HttpHealth> = {}, more: Partial<HttpHandlerOptions> = {}): Promise<Started> {
+async function start(
+  health: Partial<HttpHealth> = {},
+  more: Partial<HttpHandlerOptions> = {},
+  patience: HttpServerOptions = {},
+): Promise<Started> {
   const options: HttpHandlerOptions = {
     health: { ...well, ...health },
     metrics: createMetrics(),
@@ -41,7 +45,7 @@ async function start(health: Partial<HttpHealth> = {}, more: Partial<HttpHandler
     paths: "all",
     ...more,
   };
-  const http = createHttpServer(createHttpHandler(options));
+  const http = createHttpServer(createHttpHandler(options), patience);
   const sockets = new Set<Socket>();
   const listener = createServer((socket) => {
     sockets.add(socket);
@@ -314,6 +318,38 @@ describe("access", () => {
     const access = { corsOrigins: ["*"], hostWhitelist: ["a.example", "::1"] };
     const { port } = await start({}, { access });
     expect((await ask(port, "/version", { headers: { Host: host } })).status).toBe(expected);
+  });
+});
+
+describe("a client that wastes time", () => {
+  const patient = { headerMsMax: 300 };
+
+  it("is cut when the header of its request takes too long, however busily it drips", async () => {
+    const { port } = await start({}, {}, patient);
+    const silent = connect(port, "127.0.0.1");
+    const dripping = connect(port, "127.0.0.1");
+    const second = connect(port, "127.0.0.1");
+    second.write("GET /version HTTP/1.1\r\nHost: x\r\n\r\n");
+    await once(second, "data");
+    const drip = setInterval(() => [dripping, second].forEach((socket) => socket.write("G")), 20);
+    const ends = [silent, dripping, second].map((socket) => {
+      socket.on("error", () => undefined);
+      return new Promise((resolve) => void socket.resume().once("close", resolve));
+    });
+    await Promise.all(ends);
+    clearInterval(drip);
+  });
+
+  it("is none while its answer takes long", async () => {
+    let finish: (() => void) | undefined;
+    const linearizableRead = (): Promise<void> => new Promise((resolve) => (finish = resolve));
+    const { port } = await start({ linearizableRead }, {}, patient);
+    const answer = ask(port, "/health");
+    const begunMs = performance.now();
+    await expect.poll(() => performance.now() - begunMs, { timeout: 5_000 }).toBeGreaterThan(200);
+    await expect.poll(() => finish).toBeDefined();
+    finish?.();
+    expect((await answer).status).toBe(200);
   });
 });
 

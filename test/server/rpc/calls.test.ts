@@ -1,6 +1,6 @@
 /** What handlers see of their callers, and callers of handlers: context, cancellation, deadlines, streams. */
 import { once } from "node:events";
-import { connect } from "node:http2";
+import { type ClientHttp2Session, connect } from "node:http2";
 import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { afterEach, describe, expect, it } from "vitest";
 import {
@@ -111,6 +111,26 @@ describe("a handler", () => {
     await put(clientOf(server));
     expect(seen?.remote).toMatch(/^127\.0\.0\.1:\d+$/);
     expect(seen?.certificateName).toBeUndefined();
+  });
+
+  it("sees the name of a certificate that its connection came with, and no other connection's", async () => {
+    const names = ["alice", undefined, "bob"];
+    const seen: (string | undefined)[] = [];
+    const remember = async (_request: PutRequest, { certificateName }: CallContext): Promise<PutResponse> => {
+      seen.push(certificateName);
+      return PutResponse.fromPartial({});
+    };
+    const server = await startRpc({ kv: { put: remember } }, {}, names);
+    open.push(server);
+    const sessions: ClientHttp2Session[] = [];
+    while (sessions.length < names.length) {
+      const session = connect(server.url);
+      await once(session, "connect");
+      sessions.push(session);
+    }
+    for (const session of [...sessions, ...sessions]) await askOn(session, {});
+    for (const session of sessions) session.close();
+    expect(seen).toEqual([...names, ...names]);
   });
 
   it("learns that its caller went away, also when it asks only afterwards", async () => {

@@ -28,7 +28,13 @@ export interface Harness extends AsyncDisposable {
   readonly fatal: unknown[];
 }
 
-export async function startRpc(services: SomeServices, options: Partial<RpcServerOptions> = {}): Promise<Harness> {
+/** `names` are those of the certificates of its first connections, in their order. */
+export async function startRpc(
+  services: SomeServices,
+  options: Partial<RpcServerOptions> = {},
+  names: readonly (string | undefined)[] = [],
+): Promise<Harness> {
+  const namesLeft = [...names];
   const metrics = createMetrics();
   const fatal: unknown[] = [];
   const rpc = createRpcServer({
@@ -52,7 +58,7 @@ export async function startRpc(services: SomeServices, options: Partial<RpcServe
   const listener = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
-    rpc.accept(socket);
+    rpc.accept(socket, namesLeft.shift());
   });
   await new Promise<void>((resolve) => void listener.listen(0, "127.0.0.1", resolve));
   const { port } = listener.address() as { port: number };
