@@ -9,7 +9,7 @@ const password = { username: "root", password: "secret" };
 /** A server that gives out numbered tokens when told to. */
 class Logins {
   readonly names: string[] = [];
-  private readonly waiting: { resolve(token: string): void; reject(error: unknown): void }[] = [];
+  private readonly waiting: { resolve: (token: string) => void; reject: (error: unknown) => void }[] = [];
 
   readonly login: PasswordLogin = ({ name }) => {
     this.names.push(name);
@@ -31,6 +31,13 @@ function refusal(code: "AuthFailed" | "AuthNotEnabled"): EtcdError {
   return new EtcdError(code, { code, grpcStatus: 3, outcome: "not-applied" });
 }
 
+/** As a call does it, which waits only if it has to. */
+async function tokenOf(credentials: Credentials): Promise<string | undefined> {
+  return await credentials.token();
+}
+
+const nobodyLogsIn: PasswordLogin = () => Promise.reject(new Error("nobody logs in"));
+
 /** `login` is asked after the password was, which may take a turn. */
 async function asked(logins: Logins, times: number): Promise<void> {
   await expect.poll(() => logins.names.length).toBe(times);
@@ -41,7 +48,7 @@ describe("a token by password", () => {
     const logins = new Logins();
     const credentials = new Credentials(password, logins.login);
     expect(logins.names).toEqual([]);
-    const waiting = Array.from({ length: 50 }, () => credentials.token());
+    const waiting = Array.from({ length: 50 }, () => tokenOf(credentials));
     await asked(logins, 1);
     logins.grant("t1");
     expect(new Set(await Promise.all(waiting))).toEqual(new Set(["t1"]));
@@ -56,17 +63,17 @@ describe("a token by password", () => {
     await asked(logins, 1);
     logins.grant("t1");
     await first;
-    const replaced: (string | undefined | Promise<string | undefined>)[] = [];
+    const replaced: Promise<string | undefined>[] = [];
     for (let call = 0; call < 25; call++) {
       credentials.drop("t1");
-      replaced.push(credentials.token());
+      replaced.push(tokenOf(credentials));
     }
     await asked(logins, 2);
     logins.grant("t2");
     await replaced[0];
     for (let call = 0; call < 25; call++) {
       credentials.drop("t1");
-      replaced.push(credentials.token());
+      replaced.push(tokenOf(credentials));
     }
     expect(new Set(await Promise.all(replaced))).toEqual(new Set(["t2"]));
     expect(logins.names).toHaveLength(2);
@@ -75,7 +82,7 @@ describe("a token by password", () => {
   it("is asked for again by the next call after a failure", async () => {
     const logins = new Logins();
     const credentials = new Credentials(password, logins.login);
-    const waiting = [credentials.token(), credentials.token()];
+    const waiting = [tokenOf(credentials), tokenOf(credentials)];
     const refused = Promise.allSettled(waiting);
     await asked(logins, 1);
     logins.refuse(refusal("AuthFailed"));
@@ -120,15 +127,14 @@ describe("providers", () => {
   });
 
   it("of tokens need no login, and a fixed token cannot be replaced", async () => {
-    const login: PasswordLogin = () => Promise.reject(new Error("nobody logs in"));
     const tokens = ["a", "b"];
-    const changing = new Credentials({ token: () => tokens.shift() ?? "" }, login);
+    const changing = new Credentials({ token: () => tokens.shift() ?? "" }, nobodyLogsIn);
     expect(await changing.token()).toBe("a");
     changing.drop("a");
     expect(await changing.token()).toBe("b");
     expect(changing.canRefresh).toBe(true);
-    expect(new Credentials({ token: "fixed" }, login).canRefresh).toBe(false);
-    expect(new Credentials(undefined, login).token()).toBeUndefined();
+    expect(new Credentials({ token: "fixed" }, nobodyLogsIn).canRefresh).toBe(false);
+    expect(new Credentials(undefined, nobodyLogsIn).token()).toBeUndefined();
   });
 
   it("that throw are told apart from servers that refuse", async () => {

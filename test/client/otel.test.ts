@@ -8,9 +8,7 @@ import {
   type Counter,
   context,
   createNoopMeter,
-  type Exception,
   type Histogram,
-  type Link,
   type Meter,
   ROOT_CONTEXT,
   type Span,
@@ -59,17 +57,17 @@ class RecordedSpan implements Span {
     this.events.push({ name, attributes });
     return this;
   }
-  addLink(_: Link): this {
+  addLink(): this {
     return this;
   }
-  addLinks(_: Link[]): this {
+  addLinks(): this {
     return this;
   }
   setStatus(status: SpanStatus): this {
     this.status = status;
     return this;
   }
-  updateName(_: string): this {
+  updateName(): this {
     return this;
   }
   end(): void {
@@ -78,7 +76,7 @@ class RecordedSpan implements Span {
   isRecording(): boolean {
     return true;
   }
-  recordException(_: Exception): void {}
+  recordException(): void {}
 }
 
 class RecordingTracer implements Pick<Tracer, "startSpan"> {

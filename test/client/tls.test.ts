@@ -147,57 +147,57 @@ describe("options that cannot work are told before anything is sent", () => {
   });
 });
 
+/** A connection that is broken again and again, and which certificate it shows each time. */
+async function rotating(reloadIntervalMs: number) {
+  const [certFile, keyFile] = ["rotating.crt", "rotating.key"].map((name) => join(authority.directory, name)) as [
+    string,
+    string,
+  ];
+  const [first, second] = [await authority.issue(), await authority.issue()];
+  await writeFile(certFile, first.cert);
+  await writeFile(keyFile, first.key);
+  const stub = await startGrpcStub({
+    tls: { cert: server.cert, key: server.key, ca: authority.ca, requestCert: true, rejectUnauthorized: true },
+  });
+  const entries: LogEntry[] = [];
+  const tls = { ca: authority.ca, cert: { file: certFile }, key: { file: keyFile }, reloadIntervalMs };
+  const settings = settingsOf({ endpoints: stub.endpoint, tls, log: (entry) => void entries.push(entry) });
+  const connection = grpcTransport.connect(stub.endpoint, settings);
+  /** The serial number that a new connection shows. */
+  const reconnect = async (): Promise<string | undefined> => {
+    stub.cut();
+    await expect.poll(() => stub.connectionCount + Number(connection.isReady())).toBe(0);
+    const before = stub.clientSerials.length;
+    await expect
+      .poll(async () => {
+        await connection.ready({ timeoutMs: deadlineMs, signal: undefined });
+        return connection.isReady();
+      })
+      .toBe(true);
+    expect(stub.clientSerials.length).toBeGreaterThan(before);
+    return stub.clientSerials.at(-1);
+  };
+  return {
+    first,
+    second,
+    certFile,
+    keyFile,
+    entries,
+    reconnect,
+    [Symbol.asyncDispose]: async () => {
+      connection.close();
+      await stub[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** As cert-manager and certbot do it: the new file takes the place of the old one in one step. */
+async function put(file: string, text: string): Promise<void> {
+  await writeFile(`${file}.new`, text);
+  await rename(`${file}.new`, file);
+}
+
 describe("certificates that change", () => {
-  /** A connection that is broken again and again, and which certificate it shows each time. */
-  async function rotating(reloadIntervalMs: number) {
-    const [certFile, keyFile] = ["rotating.crt", "rotating.key"].map((name) => join(authority.directory, name)) as [
-      string,
-      string,
-    ];
-    const [first, second] = [await authority.issue(), await authority.issue()];
-    await writeFile(certFile, first.cert);
-    await writeFile(keyFile, first.key);
-    const stub = await startGrpcStub({
-      tls: { cert: server.cert, key: server.key, ca: authority.ca, requestCert: true, rejectUnauthorized: true },
-    });
-    const entries: LogEntry[] = [];
-    const tls = { ca: authority.ca, cert: { file: certFile }, key: { file: keyFile }, reloadIntervalMs };
-    const settings = settingsOf({ endpoints: stub.endpoint, tls, log: (entry) => void entries.push(entry) });
-    const connection = grpcTransport.connect(stub.endpoint, settings);
-    /** The serial number that a new connection shows. */
-    const reconnect = async (): Promise<string | undefined> => {
-      stub.cut();
-      await expect.poll(() => stub.connectionCount + Number(connection.isReady())).toBe(0);
-      const before = stub.clientSerials.length;
-      await expect
-        .poll(async () => {
-          await connection.ready({ timeoutMs: deadlineMs, signal: undefined });
-          return connection.isReady();
-        })
-        .toBe(true);
-      expect(stub.clientSerials.length).toBeGreaterThan(before);
-      return stub.clientSerials.at(-1);
-    };
-    return {
-      first,
-      second,
-      certFile,
-      keyFile,
-      entries,
-      reconnect,
-      [Symbol.asyncDispose]: async () => {
-        connection.close();
-        await stub[Symbol.asyncDispose]();
-      },
-    };
-  }
-
-  /** As cert-manager and certbot do it: the new file takes the place of the old one in one step. */
-  async function put(file: string, text: string): Promise<void> {
-    await writeFile(`${file}.new`, text);
-    await rename(`${file}.new`, file);
-  }
-
   it("are used by the next connection, and not before certificate and key fit", async () => {
     await using world = await rotating(0);
     const { first, second, entries } = world;

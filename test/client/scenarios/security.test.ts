@@ -25,6 +25,12 @@ async function served(server: RealEtcd, method: string): Promise<number> {
   return Number(pattern.exec(text)?.[1] ?? 0);
 }
 
+/** As cert-manager and certbot do it: the new file takes the place of the old one in one step. */
+async function put(file: string, text: string): Promise<void> {
+  await writeFile(`${file}.new`, text);
+  await rename(`${file}.new`, file);
+}
+
 describe.each(targets)("security scenarios", (target) => {
   describe.skipIf(skips(target, "authentication"))(blockName("authentication", target), () => {
     let server: RealEtcd;
@@ -121,10 +127,6 @@ describe.each(targets)("security scenarios", (target) => {
       const files = {
         certFile: join(authority.directory, "client.crt"),
         keyFile: join(authority.directory, "client.key"),
-      };
-      const put = async (file: string, text: string): Promise<void> => {
-        await writeFile(`${file}.new`, text);
-        await rename(`${file}.new`, file);
       };
       const lifeSeconds = 4;
       const first = await authority.issue({
