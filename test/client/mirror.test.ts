@@ -50,7 +50,7 @@ describe.each(targets)("mirror", (target) => {
     });
 
     it("copies what is there, renames or strips the prefix, and writes nothing that is there already", async () => {
-      for (let index = 0; index < 300; index++) await from.put(`base/${index}`, `v${index}`);
+      await Promise.all(Array.from({ length: 300 }, (_, index) => from.put(`base/${index}`, `v${index}`)));
       await to.put("base/surplus", "kept");
       const original = await contents(from, "base/");
       expect(await copied(from, to, { prefix: "base/" })).toMatchObject({ puts: 300, deletes: 0, unchanged: 0 });
@@ -113,7 +113,7 @@ describe.each(targets)("mirror", (target) => {
     });
 
     it("goes on at its checkpoint, in the base and behind it", async () => {
-      for (let index = 0; index < 40; index++) await from.put(`resume/${index}`, "1");
+      await Promise.all(Array.from({ length: 40 }, (_, index) => from.put(`resume/${index}`, "1")));
       const options = { prefix: "resume/", checkpoint: "at-resume", txnOpsMax: 10 };
       const first = await until(mirror(from, to, options), () => true);
       expect(first).toMatchObject({ phase: "base", resumeRevision: undefined });
@@ -152,7 +152,8 @@ describe.each(targets)("mirror", (target) => {
 
     it("writes each revision once although answers get lost", async () => {
       await using proxy = await startTcpProxy(servers[1]?.endpoint ?? "");
-      await using through = createClient({ endpoints: proxy.endpoint, timeoutMs: 1_000 });
+      const timeoutMs = 500;
+      await using through = createClient({ endpoints: proxy.endpoint, timeoutMs });
       await from.put("lost/0", "0");
       let written = 0;
       const running = until(mirror(from, through, { prefix: "lost/", checkpoint: "at-lost" }), ({ phase, puts }) => {
@@ -162,11 +163,15 @@ describe.each(targets)("mirror", (target) => {
       const done = (count: number): Promise<void> => expect.poll(() => written, { timeout: 5_000 }).toBe(count);
       for (let index = 0; index < 12; index++) {
         await done(index + 1);
-        const lost = index % 4 === 2;
+        const lost = index === 2 || index === 6;
         if (lost) proxy.flow({ replies: "swallow" });
         await from.put("lost/0", String(index));
         if (!lost) continue;
         await expect.poll(async () => (await to.get("lost/0"))?.value, { timeout: 5_000 }).toBe(String(index));
+        // Once the connection breaks under the call, and once the call has given up.
+        const startMs = performance.now();
+        const waitMs = index === 2 ? 0 : timeoutMs + 100;
+        await expect.poll(() => performance.now() - startMs, { timeout: 5_000 }).toBeGreaterThan(waitMs);
         proxy.flow({ replies: "pass" });
         proxy.cut();
       }
@@ -218,14 +223,24 @@ describe.each(targets)("mirror", (target) => {
       const running = until(mirror(from, to, options), ({ puts }) => puts === 11);
       await expect.poll(async () => (await to.get("split/0"))?.value).toBe("0");
       const keys = Array.from({ length: 10 }, (_, index) => `split/x${index}`);
+      await using seen = to.watch("at-split");
+      await seen.started;
       // oxlint-disable-next-line unicorn/no-thenable -- etcd's word for the branch
-      await from.txn({ then: keys.map((key) => op.put(key, "1")) });
+      const { header } = await from.txn({ then: keys.map((key) => op.put(key, "1")) });
       await running;
       const { kvs } = await to.list({ prefix: "split/x" }, { sort: { by: "mod" } });
       const sizes = new Map<bigint, number>();
       for (const { modRevision } of kvs) sizes.set(modRevision, (sizes.get(modRevision) ?? 0) + 1);
       expect([...sizes.values()]).toEqual([4, 4, 2]);
       expect(kvs.map(({ key }) => key)).toEqual(keys);
+      // Whoever resumes between the parts has to take the whole revision again.
+      const noted: string[] = [];
+      for await (const event of seen.events()) {
+        const { revision } = JSON.parse(event.type === "put" ? event.kv.value : "{}") as { revision: string };
+        noted.push(revision);
+        if (revision === String(header.revision)) break;
+      }
+      expect(noted.slice(-3)).toEqual([header.revision - 1n, header.revision - 1n, header.revision].map(String));
     });
 
     it("keeps binary keys and values, and leaves leases behind", async () => {
