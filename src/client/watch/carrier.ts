@@ -3,7 +3,7 @@
  * stands. A stream that carries one watcher waits for its reader, so that HTTP/2 holds the server back. On a shared one
  * nobody waits; whoever is too slow for it has to leave.
  */
-import type * as rpc from "../../../proto/gen/etcd/rpc.js";
+import type { ResponseHeader, WatchRequest, WatchResponse } from "../../../proto/gen/etcd/rpc.js";
 import { Code } from "../../../proto/status.js";
 import type { Calls } from "../calls/call.js";
 import { Effort } from "../calls/effort.js";
@@ -11,7 +11,7 @@ import { streamMethods } from "../calls/methods.js";
 import { CallScope } from "../calls/scope.js";
 import type { Endpoint } from "../connection/endpoints.js";
 import { type Duplex, TransportError } from "../connection/transport.js";
-import type { Rider, StreamOptions } from "./rider.js";
+import type { ReadRange, Rider, StreamOptions } from "./rider.js";
 import { Seats } from "./seats.js";
 import { Silence } from "./silence.js";
 import type { WatchTimings } from "./timings.js";
@@ -22,8 +22,8 @@ export interface CarrierParts {
   /** "own": for one watcher alone. */
   readonly kind: "shared" | "own";
   readonly timings: WatchTimings;
-  /** The store's revision now. Rejects if it cannot be had. */
-  readonly now: (signal: AbortSignal) => Promise<bigint>;
+  /** The store's revision now; undefined for who may not read the range. Rejects if nobody can say it. */
+  readonly now: (range: ReadRange, signal: AbortSignal) => Promise<ResponseHeader | undefined>;
 }
 
 export class Carrier {
@@ -31,13 +31,13 @@ export class Carrier {
   private readonly closer = new AbortController();
   private readonly seats: Seats;
   private readonly silence: Silence;
-  private duplex: Duplex<rpc.WatchRequest, rpc.WatchResponse> | undefined;
+  private duplex: Duplex<WatchRequest, WatchResponse> | undefined;
   private effort: Effort | undefined;
   private kind: "shared" | "own";
   private tokenRefused = false;
   /** True while the one reader is waited for: what has come and was not taken says nothing. */
   private paused = false;
-  private listening = false;
+  private looking = false;
   /** Why the stream at hand is being left, if it did not just break. */
   private leaving: TransportError | undefined;
 
@@ -166,7 +166,7 @@ export class Carrier {
     throw new TransportError("the server ended the watch stream", { grpcStatus: Code.UNAVAILABLE, sent: true });
   }
 
-  private take(response: rpc.WatchResponse): void {
+  private take(response: WatchResponse): void {
     this.silence.heard(response.created ? "created" : "news");
     this.seats.take(response);
     this.endIfEmpty();
@@ -199,9 +199,12 @@ export class Carrier {
       return;
     }
     if (this.silence.isDeath) return this.giveUp();
-    if (!this.seats.wantProgress && !this.silence.isDue) return;
+    const { tickMs, mutedAskMs, idleProgressMs } = this.parts.timings;
+    const muted = this.seats.isMuted();
+    const pauseMs = !this.seats.wantProgress ? idleProgressMs : muted ? mutedAskMs : tickMs / 2;
+    if (!this.silence.isDueAfter(pauseMs)) return;
     // While the store stands where a watcher starts after it, the server owes no answer; another call tells if it moved.
-    if (this.seats.isMuted()) void this.lookElsewhere();
+    if (muted) void this.lookElsewhere();
     else this.requestProgress();
   }
 
@@ -213,17 +216,19 @@ export class Carrier {
 
   /** Asks for the store's revision by a read. If that fails, the next look may do better. */
   private async lookElsewhere(): Promise<void> {
-    if (this.listening) return;
-    this.listening = true;
+    const [rider] = this.seats.all();
+    if (this.looking || rider === undefined) return;
+    this.looking = true;
+    this.silence.askedElsewhere();
     try {
-      const revision = await this.parts.now(this.closer.signal);
-      for (const rider of this.seats.all()) rider.heardOf(revision);
+      const header = await this.parts.now(rider.range, this.closer.signal);
+      for (const each of this.seats.all()) each.heardOf(header?.revision ?? 0n);
       if (!this.seats.isMuted()) this.requestProgress();
     } catch (error) {
       const { log } = this.parts.calls.wiring.settings;
       if (!this.closer.signal.aborted) log({ level: "debug", message: "no revision for an idle watch", cause: error });
     } finally {
-      this.listening = false;
+      this.looking = false;
     }
   }
 }

@@ -3,9 +3,7 @@ import type * as rpc from "../../../proto/gen/etcd/rpc.js";
 import type { Calls } from "../calls/call.js";
 import { kvMethods } from "../calls/methods.js";
 import { isEtcdError } from "../errors.js";
-import type { StreamOptions } from "./rider.js";
-
-export type ReadRange = Pick<rpc.RangeRequest, "key" | "rangeEnd">;
+import type { ReadRange, StreamOptions } from "./rider.js";
 
 export class NowReader {
   private readonly calls: Calls;

@@ -5,13 +5,10 @@
 import type { ResponseHeader } from "../../../proto/gen/etcd/rpc.js";
 import { Calls } from "../calls/call.js";
 import type { Wiring } from "../calls/wiring.js";
-import { Carrier } from "./carrier.js";
-import { keyOf, NowReader, type ReadRange } from "./now.js";
-import type { Rider, StreamOptions } from "./rider.js";
+import { Carrier, type CarrierParts } from "./carrier.js";
+import { keyOf, NowReader } from "./now.js";
+import type { ReadRange, Rider, StreamOptions } from "./rider.js";
 import { type WatchTimings, watchTimings } from "./timings.js";
-
-/** The smallest key there can be. */
-const anyKey: ReadRange = { key: Uint8Array.of(0), rangeEnd: new Uint8Array(0) };
 
 export class WatchPool {
   private readonly calls: Calls;
@@ -59,8 +56,7 @@ export class WatchPool {
   }
 
   private open(kind: "shared" | "own", options: StreamOptions): Carrier {
-    const now = async (signal: AbortSignal): Promise<bigint> =>
-      (await this.now(anyKey, options, signal))?.revision ?? 0n;
+    const now: CarrierParts["now"] = (range, signal) => this.now(range, options, signal);
     return new Carrier({ calls: this.calls, options, kind, timings: this.timings, now });
   }
 }

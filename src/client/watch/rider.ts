@@ -3,6 +3,9 @@ import type * as rpc from "../../../proto/gen/etcd/rpc.js";
 import type { CallOptions } from "../options.js";
 import type { Coverage } from "./watch-order.js";
 
+/** A range as the wire has it. */
+export type ReadRange = Pick<rpc.RangeRequest, "key" | "rangeEnd">;
+
 /** A watcher, as its stream sees it. None of these throws. */
 export interface Rider {
   /** The create request from where the watcher stands. */
@@ -22,6 +25,7 @@ export interface Rider {
   room(): Promise<void> | undefined;
   /** How far the store has come at least, as another call saw it. */
   heardOf(revision: bigint): void;
+  readonly range: ReadRange;
   /** True while someone waits to learn how far the watcher has come. */
   readonly wantsProgress: boolean;
   /** True while it may have history to catch up with. */

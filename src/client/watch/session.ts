@@ -14,7 +14,7 @@ import { Patience } from "./patience.js";
 import { poolOf, type WatchPool } from "./pool.js";
 import { ProgressDesk } from "./progress-desk.js";
 import { cancellation, refusedForToken } from "./refusal.js";
-import type { Rider, StreamOptions } from "./rider.js";
+import type { ReadRange, Rider, StreamOptions } from "./rider.js";
 import type { WatchState } from "./types.js";
 import { WatchInbox } from "./watch-inbox.js";
 import { Bookmark, broadcastId, type Coverage, progressMessage } from "./watch-order.js";
@@ -94,6 +94,10 @@ export class WatchSession implements Rider {
   /** Where a new watch would go on with what the reader has not been given. */
   get unreadRevision(): bigint {
     return this.inbox.oldestRevision ?? this.droppedRevision ?? this.bookmark?.resume ?? this.create.startRevision;
+  }
+
+  get range(): ReadRange {
+    return this.create;
   }
 
   get wantsProgress(): boolean {

@@ -48,6 +48,11 @@ export class Silence {
     this.questions++;
   }
 
+  /** The question was put elsewhere, so that no answer is owed here. */
+  askedElsewhere(): void {
+    this.askedMs = this.clock.now();
+  }
+
   /** A create was sent, so that an answer is due. */
   created(): void {
     this.createdMs = this.clock.now();
@@ -58,9 +63,9 @@ export class Silence {
     return this.clock.now() - Math.max(this.heardMs, this.createdMs) >= this.timings.confirmMs;
   }
 
-  /** True if it is time to ask how far the store has come. */
-  get isDue(): boolean {
-    return this.clock.now() - this.askedMs >= this.timings.idleProgressMs;
+  /** True if the last question was so long ago. */
+  isDueAfter(ms: number): boolean {
+    return this.clock.now() - this.askedMs >= ms;
   }
 
   /** True if the server was asked and asked and has not said a word. */
