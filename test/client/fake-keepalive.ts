@@ -24,6 +24,7 @@ export interface FakeEndpoint {
 export class FakeKeepAlive implements Transport {
   readonly endpoints = new Map<string, FakeEndpoint>();
   leader = 1n;
+  term = 2n;
   ttlSeconds = 9n;
 
   constructor(names: readonly string[]) {
@@ -60,7 +61,7 @@ export class FakeKeepAlive implements Transport {
   }
 
   header({ memberId }: FakeEndpoint): ResponseHeader {
-    return { clusterId: 7n, memberId, revision: 1n, raftTerm: 2n } as ResponseHeader;
+    return { clusterId: 7n, memberId, revision: 1n, raftTerm: this.term, leaderId: undefined };
   }
 
   private unary<Req, Res>(endpoint: FakeEndpoint, method: Method<Req, Res>, request: Req): Res {
@@ -74,7 +75,12 @@ export class FakeKeepAlive implements Transport {
         return method.decode(LeaseGrantResponse.encode(reply).finish());
       }
       case "Status": {
-        const reply = StatusResponse.fromPartial({ header, leader: this.leader, raftTerm: 2n, version: "3.7.0" });
+        const reply = StatusResponse.fromPartial({
+          header,
+          leader: this.leader,
+          raftTerm: this.term,
+          version: "3.7.0",
+        });
         return method.decode(StatusResponse.encode(reply).finish());
       }
     }

@@ -1,7 +1,7 @@
 /** Elections: one leader, whose word everybody hears, in the line of Go's elections. */
 import { expect, it } from "vitest";
 import { campaign, leader, observeLeader, session } from "../../../src/client/concurrency/index.js";
-import { createClient, formatId, type KeyValue, op } from "../../../src/client/index.js";
+import { createClient, formatId, op } from "../../../src/client/index.js";
 import { startTcpProxy } from "../../support/tcp-proxy.js";
 import { onTargets, type Stage } from "./on-targets.js";
 
@@ -88,8 +88,9 @@ onTargets("election", (stage) => {
     const second = await waiting;
     await second.proclaim("d");
     await second.release();
-    await using _third = await campaign(client, election, "e");
+    await using third = await campaign(client, election, "e");
     await expect.poll(() => seen, { timeout: 10_000 }).toEqual([undefined, "a", "b", "c", "d", undefined, "e"]);
+    expect(third.signal.aborted).toBe(false);
     stop.abort(new Error("seen enough"));
     await expect(observing).rejects.toMatchObject({ code: "Aborted" });
   });
@@ -102,15 +103,15 @@ onTargets("election", (stage) => {
     const first = await campaign(client, election, "a");
     const observer = observeLeader(faulty, election);
     expect((await observer.next()).value).toMatchObject({ value: "a" });
-    const next = observer.next() as Promise<IteratorResult<KeyValue<string> | undefined>>;
+    const next = observer.next();
     proxy.admit("refuse");
     proxy.cut();
     await first.release();
-    await using _second = await campaign(client, election, "b");
+    await using second = await campaign(client, election, "b");
     const { header } = await client.put(`${election} noise`, "1");
     await client.compact(header.revision);
     proxy.admit("all");
-    expect((await next).value).toMatchObject({ value: "b" });
+    expect((await next).value).toMatchObject({ value: "b", createRevision: second.fencingToken });
     await observer.return(undefined);
   });
 });

@@ -7,6 +7,11 @@ async function count({ client }: Stage, prefix: string, wanted: number): Promise
   await expect.poll(() => client.count({ prefix }), { timeout: 10_000, interval: 10 }).toBe(wanted);
 }
 
+function once(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
 /** The promises that have resolved, by their position. */
 function settledOf(promises: readonly Promise<unknown>[]): Set<number> {
   const settled = new Set<number>();
@@ -27,10 +32,7 @@ onTargets("semaphore", (stage) => {
     let out = 0;
     let most = 0;
     const order: number[] = [];
-    let goOn: () => void = () => {};
-    const allInLine = new Promise<void>((resolve) => {
-      goOn = resolve;
-    });
+    const allInLine = new AbortController();
     const tasks = [];
     for (let number = 1; number <= 7; number++) {
       const shared = number % 2 === 0 ? { lease } : {};
@@ -38,7 +40,7 @@ onTargets("semaphore", (stage) => {
         semaphore(client, name, 3, shared).then(async (held) => {
           order.push(number);
           most = Math.max(most, ++out);
-          await allInLine;
+          await once(allInLine.signal);
           // A round trip with the permit, so that a fourth one would meet it.
           await client.get(held.key);
           out--;
@@ -47,10 +49,10 @@ onTargets("semaphore", (stage) => {
       );
       await count(stage, `${name}/`, number);
     }
-    goOn();
+    allInLine.abort();
     await Promise.all(tasks);
     expect(most).toBe(3);
-    expect(order.slice(0, 3).toSorted()).toEqual([1, 2, 3]);
+    expect(order.slice(0, 3).toSorted((a, b) => a - b)).toEqual([1, 2, 3]);
     expect(order[3]).toBe(4);
     expect(await client.count({ prefix: `${name}/` })).toBe(0);
   });
@@ -135,10 +137,10 @@ onTargets("barrier", (stage) => {
     }
     const settled = settledOf(entering);
     const inside = await Promise.all(entering.slice(0, 4));
-    expect([...settled].toSorted()).toEqual([0, 1, 2, 3]);
+    expect([...settled].toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3]);
     for (const entered of inside) await entered[Symbol.asyncDispose]();
-    const sixth = barrier(client, name, 2);
-    await Promise.all((await Promise.all([entering[4], sixth])).map((entered) => entered?.leave()));
+    const rest = await Promise.all([...entering.slice(4), barrier(client, name, 2)]);
+    await Promise.all(rest.map((entered) => entered.leave()));
     expect(await client.count({ prefix: `${name}/waiters/` })).toBe(0);
   });
 });

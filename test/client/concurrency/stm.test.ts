@@ -13,16 +13,16 @@ async function goOffCall(client: EtcdClient, name: string, isolation: Isolation)
   await client.put(`${name}/anna`, "on");
   await client.put(`${name}/ben`, "on");
   let readers = 0;
-  let bothRead: () => void = () => {};
+  const bothRead = new AbortController();
   const reads = new Promise<void>((resolve) => {
-    bothRead = resolve;
+    bothRead.signal.addEventListener("abort", () => resolve(), { once: true });
   });
   const goOff = (self: string, other: string) =>
     stm(
       client,
       async (tx) => {
         const [mine, others] = [await tx.get(`${name}/${self}`), await tx.get(`${name}/${other}`)];
-        if (++readers === 2) bothRead();
+        if (++readers === 2) bothRead.abort();
         await reads;
         if (mine === "on" && others === "on") tx.put(`${name}/${self}`, "off");
       },
