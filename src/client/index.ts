@@ -126,6 +126,7 @@ export type {
 export type {
   RawClient,
   RawElection,
+  RawHealth,
   RawKv,
   RawLease,
   RawMaintenance,

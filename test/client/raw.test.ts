@@ -1,11 +1,47 @@
 /** The raw face: etcd's own messages, as a tool that prints them sees them. */
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type * as rpc from "../../proto/gen/etcd/rpc.js";
+import { ElectionDefinition } from "../../proto/gen/etcd/election.js";
+import { HealthDefinition } from "../../proto/gen/etcd/health.js";
+import { LockDefinition } from "../../proto/gen/etcd/lock.js";
+import * as rpc from "../../proto/gen/etcd/rpc.js";
 import { createClient, type EtcdClient, LeaseLostError } from "../../src/client/index.js";
 import { type RealEtcd, realEtcdDirectory } from "../support/real-etcd.js";
 import { startTcpProxy } from "../support/tcp-proxy.js";
 import { blockName, skips, targets } from "./targets.js";
+
+interface Service {
+  readonly methods: object;
+}
+
+function has(face: object): string[] {
+  return Object.keys(face).toSorted();
+}
+
+function wants({ methods }: Service): string[] {
+  return Object.keys(methods);
+}
+
+function unaries(service: Service, streamed: string): string[] {
+  return wants(service).filter((name) => name !== streamed);
+}
+
+describe("the raw face", () => {
+  it("has every RPC of every service", async () => {
+    await using client = createClient({ endpoints: "127.0.0.1:1" });
+    const { raw } = client;
+    expect(has(raw.kv)).toEqual(wants(rpc.KVDefinition).toSorted());
+    const renewals = ["keepAlive", "keepAliveOnce"];
+    expect(has(raw.lease)).toEqual([...renewals, ...unaries(rpc.LeaseDefinition, "leaseKeepAlive")].toSorted());
+    expect(has(raw.cluster)).toEqual(wants(rpc.ClusterDefinition).toSorted());
+    expect(has(raw.maintenance)).toEqual(wants(rpc.MaintenanceDefinition).toSorted());
+    expect(has(raw.auth)).toEqual(wants(rpc.AuthDefinition).toSorted());
+    expect(has(raw.lock)).toEqual(wants(LockDefinition).toSorted());
+    expect(has(raw.election)).toEqual(wants(ElectionDefinition).toSorted());
+    expect(has(raw.health)).toEqual(wants(HealthDefinition).toSorted());
+    expect(unaries(rpc.WatchDefinition, "watch")).toEqual([]);
+  });
+});
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -146,6 +182,13 @@ describe.each(targets)("raw", (target) => {
         serverMessage: "election: no leader",
       });
       await lease.revoke();
+    });
+
+    it("watches the server's health", async () => {
+      for await (const { status } of client.raw.health.watch()) {
+        expect(status).toBe(1);
+        break;
+      }
     });
 
     it("gives up waiting for a lock when its signal aborts", async () => {

@@ -121,6 +121,7 @@ export const streamMethods = {
   rangeStream: method(kv.rangeStream, "read"),
   snapshot: method(maintenance.snapshot, "read", "irrelevant"),
   observe: method(elections.observe, "read"),
+  healthWatch: method(methodsOf(health.HealthDefinition).watch, "read", "irrelevant"),
 };
 
 /** RPCs that take as long as others let them, so no default deadline applies. */

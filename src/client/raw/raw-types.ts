@@ -68,7 +68,12 @@ export interface RawElection extends RawUnaries<typeof election.ElectionDefiniti
     options?: CallOptions,
   ): AsyncIterable<election.LeaderResponse>;
 }
+export interface RawHealth extends RawUnaries<typeof health.HealthDefinition> {
+  /** The state now, and after every change. */
+  watch(request?: health.HealthCheckRequest, options?: CallOptions): AsyncIterable<health.HealthCheckResponse>;
+}
 
+/** Every RPC of every service. */
 export interface RawClient {
   readonly kv: RawKv;
   readonly lease: RawLease;
@@ -77,6 +82,6 @@ export interface RawClient {
   readonly auth: RawUnaries<typeof rpc.AuthDefinition>;
   readonly lock: RawUnaries<typeof lock.LockDefinition>;
   readonly election: RawElection;
-  readonly health: RawUnaries<typeof health.HealthDefinition>;
+  readonly health: RawHealth;
   watch(request: rpc.DeepPartial<rpc.WatchCreateRequest>, options?: RawWatchOptions): RawWatch;
 }

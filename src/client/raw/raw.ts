@@ -56,7 +56,10 @@ export function rawClient(calls: Calls, renewals: Renewals): RawClient {
       ...unaries(calls, electionMethods),
       observe: (request, options) => calls.serverStream(streamMethods.observe, request, options),
     },
-    health: unaries(calls, healthMethods),
+    health: {
+      ...unaries(calls, healthMethods),
+      watch: (request = { service: "" }, options) => calls.serverStream(streamMethods.healthWatch, request, options),
+    },
     watch: (request, options = {}) =>
       new SessionWatch(
         new WatchSession(calls, WatchCreateRequest.fromPartial(request), {
