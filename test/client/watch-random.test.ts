@@ -190,6 +190,20 @@ function sorted(keys: ReadonlyMap<string, bigint>): [string, bigint][] {
   return [...keys].toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 
+/** More than a server sends a watcher that catches up in one message, so that cuts may come in between. */
+async function prehistory({ direct, history }: World): Promise<void> {
+  const keys = Array.from({ length: 2_500 }, (_, index) => `k${index % 10}/old`);
+  const written: { revision: bigint; key: string }[] = [];
+  while (keys.length > 0) {
+    const puts = keys.splice(0, 250).map(async (key) => {
+      written.push({ revision: (await direct.put(key, "v".repeat(100))).header.revision, key });
+    });
+    await Promise.all(puts);
+  }
+  for (const { revision, key } of written.toSorted((a, b) => Number(a.revision - b.revision)))
+    history.put(revision, key);
+}
+
 /** Writes one thing after the other, and then the last key until everyone has seen it. */
 async function writer({ direct, history, random }: World, phase: { over: boolean; done: boolean }): Promise<void> {
   while (!phase.done) {
@@ -298,6 +312,7 @@ describe.each(targets)("watchers", (target) => {
       const history = new History();
       const world: World = { client, direct, proxies, history, random };
       const phase = { over: false, done: false };
+      await prehistory(world);
       const writing = writer(world, phase);
       const troubling = trouble(world, phase);
       const crew = fleet(random);
