@@ -9,7 +9,7 @@ import type { RealEtcd } from "../support/real-etcd.js";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
 import { blockName, skips, targets } from "./targets.js";
 
-const rounds = 60;
+const rounds = 40;
 
 /** A generator of numbers below a bound, the same for the same seed (mulberry32). */
 function random(seed: number): (below: number) => number {
