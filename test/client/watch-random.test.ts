@@ -228,6 +228,8 @@ async function writer({ direct, history, random }: World, phase: { over: boolean
 
 /** One thing after the other goes wrong, and passes again. */
 async function trouble({ client, direct, proxies, history, random }: World, phase: { over: boolean }): Promise<void> {
+  // In the middle of catching up, to begin with.
+  for (const proxy of proxies) void proxy.cutAfterReplies(500_000 + random() * 2_000_000);
   while (!phase.over) {
     await delay(20 + random() * 130);
     const proxy = pick(random, proxies);
