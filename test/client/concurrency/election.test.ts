@@ -1,7 +1,7 @@
 /** Elections: one leader, whose word everybody hears, in the line of Go's elections. */
 import { expect, it } from "vitest";
 import { campaign, leader, observeLeader, session } from "../../../src/client/concurrency/index.js";
-import { createClient, formatId, op } from "../../../src/client/index.js";
+import { createClient, formatId, op, utf8 } from "../../../src/client/index.js";
 import { startTcpProxy } from "../../support/tcp-proxy.js";
 import { onTargets, type Stage } from "./on-targets.js";
 
@@ -66,6 +66,25 @@ onTargets("election", (stage) => {
     expect(resumed.fencingToken).toBe(leading.fencingToken);
     expect((await leader(client, election))?.value).toBe("resumed");
     await resumed.release();
+  });
+
+  it("stands in one line with the server's own Election service", async () => {
+    const { client } = stage;
+    const election = stage.name();
+    const name = utf8.encode(election);
+    const leading = await campaign(client, election, "ours");
+    const seen = await client.raw.election.leader({ name });
+    expect(utf8.decode(seen.kv?.value ?? new Uint8Array())).toBe("ours");
+    await using lease = await session(client, { ttl: 30 });
+    const theirs = client.raw.election.campaign({ name, lease: lease.id, value: utf8.encode("theirs") });
+    await candidates(stage, election, 2);
+    await leading.release();
+    const { leader: won } = await theirs;
+    expect(await leader(client, election)).toMatchObject({ value: "theirs", createRevision: won?.rev });
+    const waiting = campaign(client, election, "again");
+    await candidates(stage, election, 2);
+    await client.raw.election.resign({ leader: won });
+    await (await waiting).release();
   });
 
   it("tells observers every leader and every word, once and in order", async () => {

@@ -13,7 +13,7 @@ import { Contest, seededRandom } from "./contest.js";
 import { onTargets, type Stage } from "./on-targets.js";
 
 const seed = Number(process.env["LITECD_LOCK_SEED"] ?? "7");
-const turns = Number(process.env["LITECD_LOCK_TURNS"] ?? "4");
+const turns = Number(process.env["LITECD_LOCK_TURNS"] ?? "2");
 const contenderCount = 5;
 const faults = ["none", "none", "cut", "silent", "refused", "revoked", "robbed"] as const;
 type Fault = (typeof faults)[number];

@@ -1,7 +1,7 @@
 /** Locks: held by one, in order, lost in time, and never left behind. */
 import { expect, it } from "vitest";
 import { type Held, LockLostError, lock, session, tryLock, withLock } from "../../../src/client/concurrency/index.js";
-import { createClient, formatId, op } from "../../../src/client/index.js";
+import { createClient, formatId, op, utf8 } from "../../../src/client/index.js";
 import { startTcpProxy } from "../../support/tcp-proxy.js";
 import { onTargets, type Stage } from "./on-targets.js";
 
@@ -49,19 +49,22 @@ onTargets("lock", (stage) => {
     const name = stage.name();
     const order: number[] = [];
     let holders = 0;
+    const begun = new AbortController();
+    const allInLine = new Promise((resolve) => begun.signal.addEventListener("abort", resolve, { once: true }));
     const tasks: Promise<void>[] = [];
     for (let number = 1; number <= 6; number++) {
       tasks.push(
         withLock(client, name, async (held) => {
           expect(++holders).toBe(1);
           order.push(number);
-          if (number === 1) await inLine(stage, name, 6);
+          await allInLine;
           await client.txn({ if: [held.guard()], then: [op.put(`${name} by`, String(number))] });
           holders--;
         }),
       );
       await inLine(stage, name, number);
     }
+    begun.abort();
     await Promise.all(tasks);
     expect(order).toEqual([1, 2, 3, 4, 5, 6]);
     expect(await client.count({ prefix: `${name}/` })).toBe(0);
@@ -296,6 +299,24 @@ onTargets("lock", (stage) => {
     proxy.admit("all");
     expect(await told).toMatchObject({ reason: "deleted" });
     await second.release();
+  });
+
+  it("stands in one line with the server's own Lock service", async () => {
+    const { client } = stage;
+    const name = stage.name();
+    const first = await lock(client, name);
+    await using lease = await session(client, { ttl: 30 });
+    const theirs = client.raw.lock.lock({ name: utf8.encode(name), lease: lease.id });
+    await inLine(stage, name, 2);
+    const third = lock(client, name);
+    await inLine(stage, name, 3);
+    await first.release();
+    const { key } = await theirs;
+    expect(utf8.decode(key)).toBe(`${name}/${formatId(lease.id)}`);
+    expect(await isPending(third)).toBe(true);
+    expect(await tryLock(client, name)).toBeUndefined();
+    await client.raw.lock.unlock({ key });
+    await (await third).release();
   });
 
   it("keeps names apart that are bytes, and one that is the beginning of another", async () => {
