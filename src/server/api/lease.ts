@@ -79,7 +79,7 @@ async function timeToLive(
   context: CallContext,
 ): Promise<rpc.LeaseTimeToLiveResponse> {
   const header = headerNow(replica);
-  const caller = await guard.user(context);
+  const caller = await (withKeys ? guard.caller(context) : guard.user(context));
   if (withKeys) replica.state.leaseKeys(ID, { caller, right: "read" });
   const time = await replica.leases.timeToLive(ID, context);
   if (time === undefined) return { header, ID, TTL: -1n, grantedTTL: 0n, keys: [] };
@@ -90,7 +90,7 @@ async function timeToLive(
 
 /** By remaining time on the leader; a member that keeps no time lists what it has stored. */
 async function leases({ replica, guard }: GuardedDependencies, context: CallContext): Promise<rpc.LeaseLeasesResponse> {
-  const stored = replica.state.leases(await guard.user(context));
+  const stored = replica.state.leases(await guard.caller(context));
   const timed = replica.leases.ordered();
   const ids = timed.length > 0 ? timed : stored.map(({ id }) => id);
   return { header: headerNow(replica), leases: ids.map((ID) => ({ ID })) };

@@ -5,7 +5,7 @@ import type { Membership } from "../raft/types.js";
 import type { StateSource } from "../storage/state-store.js";
 import { membershipOf } from "../storage/tables.js";
 import type { StateSize } from "../storage/types.js";
-import { assertLeaseKeys, authorizeReads } from "./auth/authorize.js";
+import { authorizeLeases, authorizeReads, type Demand } from "./auth/authorize.js";
 import type { KeyRange } from "./auth/intervals.js";
 import { type AuthView, type Caller, theServer } from "./auth/types.js";
 import type { CounterValues } from "./counters.js";
@@ -16,7 +16,6 @@ import { isReadOnly, readOnlyTxn } from "./mvcc/txn.js";
 import type { PreviousReader } from "./mvcc/write.js";
 import type {
   Alarm,
-  Demand,
   HashResult,
   Lease,
   Member,
@@ -102,8 +101,7 @@ export class LocalReader implements StateReader {
   leases(caller: Caller = theServer): readonly Lease[] {
     return this.#store.read(() => {
       const leases = this.#store.tables.leases.all();
-      const access = this.#auth.current().access(caller);
-      for (const { id } of leases) assertLeaseKeys(this.#store, access, "read", id);
+      authorizeLeases({ store: this.#store, auth: this.#auth.current() }, { caller, right: "read" }, leases);
       return leases;
     });
   }
@@ -112,9 +110,9 @@ export class LocalReader implements StateReader {
     return this.#store.read(() => this.#store.tables.leases.get(id));
   }
 
-  leaseKeys(id: bigint, { caller, right }: Demand = { caller: theServer, right: "read" }): readonly Uint8Array[] {
+  leaseKeys(id: bigint, demand: Demand = { caller: theServer, right: "read" }): readonly Uint8Array[] {
     return this.#store.read(() => {
-      assertLeaseKeys(this.#store, this.#auth.current().access(caller), right, id);
+      authorizeLeases({ store: this.#store, auth: this.#auth.current() }, demand, [{ id }]);
       return this.#store.tables.keys.ofLease(id).map(({ key }) => key);
     });
   }

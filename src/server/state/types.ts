@@ -10,8 +10,10 @@ import type { WireStatus } from "../../../proto/status.js";
 import type { Entry, Membership, MembershipChange } from "../raft/types.js";
 import type { StoredLease, StoredMark, StoredMember } from "../storage/tables.js";
 import type { StateSize } from "../storage/types.js";
+
+import type { Demand } from "./auth/authorize.js";
 import type { KeyRange } from "./auth/intervals.js";
-import type { AuthChange, AuthView, Caller, Right } from "./auth/types.js";
+import type { AuthChange, AuthView, Caller } from "./auth/types.js";
 
 export type CommandBody = NonNullable<Command["body"]>;
 
@@ -108,12 +110,6 @@ export interface HashResult {
 /** Applies committed entries, in order, each batch in one transaction together with the applied index. */
 export interface Machine {
   apply(entries: readonly Entry[]): readonly Applied[];
-}
-
-/** Whose rights a read needs, and which. */
-export interface Demand {
-  readonly caller: Caller;
-  readonly right: Right;
 }
 
 /**

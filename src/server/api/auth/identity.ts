@@ -44,7 +44,7 @@ export class Guard {
   /** Rejects unless the caller is a user. */
   async user(context: CallContext): Promise<Caller> {
     const caller = await this.caller(context);
-    this.options.replica.state.auth().access(caller);
+    this.options.replica.state.auth().assertUser(caller);
     return caller;
   }
 

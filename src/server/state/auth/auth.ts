@@ -89,6 +89,18 @@ export class Auth implements AuthView {
     return access;
   }
 
+  assertUser(caller: Caller): void {
+    if (!this.guards(caller)) return;
+    if (caller.kind !== "user") throw new WireError(status.UserEmpty);
+    if (!this.#users.has(caller.name)) throw new WireError(status.PermissionDenied);
+  }
+
+  isAdmin(caller: Caller): boolean {
+    if (!this.guards(caller)) return true;
+    const user = caller.kind === "user" ? this.#users.get(caller.name) : undefined;
+    return user !== undefined && isRoot(user);
+  }
+
   assertAdmin(caller: Caller): void {
     if (!this.#enabled || caller.kind === "server") return;
     if (caller.kind === "nobody") throw new WireError(status.UserEmpty);

@@ -25,15 +25,11 @@ export function authorize({ store, auth }: AuthorizeParts, caller: Caller, body:
     case "txn":
       return new Checker(store, auth.access(caller)).txn(body.value);
     case "leaseGrant":
-      // Any user.
-      auth.access(caller);
-      return;
+      return auth.assertUser(caller);
     case "leaseRevoke":
-      return assertLeaseKeys(store, auth.access(caller), "write", body.value.id);
+      return authorizeLeases({ store, auth }, { caller, right: "write" }, [body.value]);
     case "alarm":
-      if (body.value.action === Action.GET) auth.access(caller);
-      else auth.assertAdmin(caller);
-      return;
+      return body.value.action === Action.GET ? auth.assertUser(caller) : auth.assertAdmin(caller);
     case "auth":
       // Of those who ask for a token the password was right.
       if (body.value.op?.$case !== "tokenAssign") auth.assertAdmin(caller);
@@ -59,8 +55,29 @@ export function authorizeReads({ store, auth }: AuthorizeParts, caller: Caller, 
   if (auth.guards(caller)) new Checker(store, auth.access(caller)).txn(request);
 }
 
-/** Throws WireError PermissionDenied unless every key that is attached to the lease is covered. */
-export function assertLeaseKeys(store: StateSource, access: Access, right: Right, id: bigint): void {
+/** Whose rights something needs, and which. */
+export interface Demand {
+  readonly caller: Caller;
+  readonly right: Right;
+}
+
+/**
+ * Throws WireError unless the caller is a user who has the right to every key that is attached to the leases. As in etcd the
+ * age of his credentials matters only where there is a key, and not to administrators.
+ */
+export function authorizeLeases(
+  { store, auth }: AuthorizeParts,
+  { caller, right }: Demand,
+  leases: readonly { readonly id: bigint }[],
+): void {
+  if (auth.isAdmin(caller)) return;
+  const attached = leases.filter(({ id }) => store.tables.keys.ofLease(id).length > 0);
+  if (attached.length === 0) return auth.assertUser(caller);
+  const access = auth.access(caller);
+  for (const { id } of attached) assertLeaseKeys(store, access, right, id);
+}
+
+function assertLeaseKeys(store: StateSource, access: Access, right: Right, id: bigint): void {
   for (const { key } of store.tables.keys.ofLease(id)) access.assert(right, { key, rangeEnd: noBytes });
 }
 

@@ -59,6 +59,10 @@ export interface AuthView {
   guards(caller: Caller): boolean;
   /** What a caller may do with keys. Throws WireError UserEmpty, AuthOldRevision or PermissionDenied. */
   access(caller: Caller): Access;
+  /** Throws WireError UserEmpty or PermissionDenied unless the caller is a user, however old his credentials are. */
+  assertUser(caller: Caller): void;
+  /** Whether the caller has the role root, however old his credentials are. */
+  isAdmin(caller: Caller): boolean;
   /** Throws WireError UserEmpty, UserNotFound or PermissionDenied unless the caller has the role root. */
   assertAdmin(caller: Caller): void;
 }
