@@ -331,13 +331,19 @@ describe("a client that wastes time", () => {
     const second = connect(port, "127.0.0.1");
     second.write("GET /version HTTP/1.1\r\nHost: x\r\n\r\n");
     await once(second, "data");
-    const drip = setInterval(() => [dripping, second].forEach((socket) => socket.write("G")), 20);
+    let answers = "";
+    for (const socket of [dripping, second]) {
+      socket.on("data", (chunk: Buffer) => (answers += chunk.toString()));
+      socket.write("GET /version HTTP/1.1\r\nX-Long: ");
+    }
+    const drip = setInterval(() => [dripping, second].forEach((socket) => socket.write("x")), 20);
     const ends = [silent, dripping, second].map((socket) => {
       socket.on("error", () => undefined);
       return new Promise((resolve) => void socket.resume().once("close", resolve));
     });
     await Promise.all(ends);
     clearInterval(drip);
+    expect(answers).toBe("");
   });
 
   it("is none while its answer takes long", async () => {

@@ -147,6 +147,19 @@ describe("mutual TLS", () => {
     await expect.poll(() => said(a, "the link to a member stands"), patience).toBe(true);
   });
 
+  it("shows others a certificate of its own for that, if it has one", async () => {
+    const serving = { usages: ["server"] as const };
+    const callerIdentity = await ours.issue({ usages: ["client"] });
+    const both = (change: Partial<TlsConfig>) => mutualTls({ signedBy: ours, certificate: serving, change });
+    await using a = await secureRoom(1n, await both({ callerIdentity }));
+    await using b = await secureRoom(2n, await both({ callerIdentity }));
+    linkAll([a, b]);
+    await expect.poll(() => a.room.connectedSinceMs(2n), patience).toBeDefined();
+    await using c = await secureRoom(3n, await both({}));
+    sees(c, b);
+    await expect.poll(() => said(b, "it is not for clients"), patience).toBe(true);
+  });
+
   it("lets nobody in who was revoked, and calls nobody who was", async () => {
     const revoked = await ours.issue();
     const crlFile = ours.write("peers.crl", await ours.revocationList([]));
