@@ -10,8 +10,8 @@ import { ConfigError, naming } from "./settings.js";
 export function tlsConfig(values: FlagValues) {
   const protocol = protocolOf(values);
   const config = {
-    clientTls: clientTls(values, protocol),
-    peerTls: peerTls(values, protocol),
+    clientTls: clientTlsOf(values, protocol),
+    peerTls: peerTlsOf(values, protocol),
     clientCertAuth: values["client-cert-auth"],
   };
   checkListenFlags(values, clientListenFlags, { flag: "--cert-file", tls: config.clientTls });
@@ -19,7 +19,7 @@ export function tlsConfig(values: FlagValues) {
   return config;
 }
 
-function clientTls(values: FlagValues, protocol: TlsProtocol): TlsConfig {
+function clientTlsOf(values: FlagValues, protocol: TlsProtocol): TlsConfig {
   // Nobody is called with these, as far as clients go: the gateway needs no connection of its own.
   pairOf(values, "client-cert-file", "client-key-file");
   return {
@@ -35,7 +35,7 @@ function clientTls(values: FlagValues, protocol: TlsProtocol): TlsConfig {
   };
 }
 
-function peerTls(values: FlagValues, protocol: TlsProtocol): TlsConfig {
+function peerTlsOf(values: FlagValues, protocol: TlsProtocol): TlsConfig {
   return {
     side: "peer",
     identity: identityOf(values, pairOf(values, "peer-cert-file", "peer-key-file"), values["peer-auto-tls"]),
