@@ -117,6 +117,7 @@ export class GrpcDuplex<Req, Res> implements Duplex<Req, Res> {
 
   constructor(stream: ClientDuplexStream<Req, Res>, signal: AbortSignal | undefined) {
     this.stream = stream;
+    holdLittle(stream);
     this.iterable = messages(stream, signal);
   }
 
@@ -135,6 +136,15 @@ export class GrpcDuplex<Req, Res> implements Duplex<Req, Res> {
   [Symbol.asyncIterator](): AsyncIterator<Res> {
     return this.iterable;
   }
+}
+
+/**
+ * grpc-js lets a stream hold sixteen messages for a reader that is away, which for watches is 32 MiB, and has no option
+ * for it. Two keep the reader busy.
+ */
+function holdLittle(stream: object): void {
+  const { _readableState: state } = stream as { _readableState?: { highWaterMark: number } };
+  if (state !== undefined) state.highWaterMark = 2;
 }
 
 function isStatus(error: unknown): error is Error & Status {
