@@ -85,24 +85,21 @@ export class JwtTokens implements TokenProvider {
 
   /** Undefined unless the signature is right, the time is not over, and the claims are there and of the right form. */
   private async verify(token: string): Promise<Known | undefined> {
-    const { method, clock } = this.options;
-    const { payload } = await this.payloadOf(token, { algorithms: [method], currentDate: new Date(clock.wallMs()) });
-    const { username, revision, exp } = payload ?? {};
+    const { username, revision, exp } = (await this.payloadOf(token)) ?? {};
     const named = typeof username === "string" && username !== "";
     if (!named || typeof revision !== "number" || !Number.isSafeInteger(revision)) return undefined;
     const goodUntilMs = exp === undefined ? Number.POSITIVE_INFINITY : exp * 1000;
     return { identity: { user: username, authRevision: revision }, goodUntilMs };
   }
 
-  private async payloadOf(
-    token: string,
-    options: Jose.JWTVerifyOptions,
-  ): Promise<{ readonly payload: Jose.JWTPayload | undefined }> {
+  private async payloadOf(token: string): Promise<Jose.JWTPayload | undefined> {
+    const { method, clock } = this.options;
+    const options = { algorithms: [method], currentDate: new Date(clock.wallMs()) };
     try {
-      return await this.jose.jwtVerify(token, this.keys.verify, options);
+      return (await this.jose.jwtVerify(token, this.keys.verify, options)).payload;
     } catch (error) {
       // Whatever is wrong with a token, its bearer is told no more than that.
-      if (error instanceof this.jose.errors.JOSEError) return { payload: undefined };
+      if (error instanceof this.jose.errors.JOSEError) return undefined;
       throw error;
     }
   }
@@ -110,19 +107,22 @@ export class JwtTokens implements TokenProvider {
   /** Keys of the wrong kind or length are found at the start, and not by the first caller. */
   private async tryKeys(): Promise<void> {
     const { method } = this.options;
-    const token = this.keys.sign === undefined ? undefined : await this.sample(method);
-    if (token === undefined) return;
-    const { payload } = await this.payloadOf(token, { algorithms: [method] });
-    if (payload === undefined) throw new JwtKeyError("auth-token: the public key and the private key are no pair");
-  }
-
-  private async sample(method: string): Promise<string> {
+    const issues = this.keys.sign !== undefined;
+    let good = false;
     try {
-      return await this.assign({ user: "sample", authRevision: 1 });
+      const token = issues ? await this.assign({ user: "sample", authRevision: 1 }) : unsignedSample(method);
+      good = (await this.payloadOf(token)) !== undefined;
     } catch (cause) {
-      throw new JwtKeyError(`auth-token: the private key does not fit sign-method=${method}`, { cause });
+      throw new JwtKeyError(`auth-token: the key does not fit sign-method=${method}`, { cause });
     }
+    if (issues && !good) throw new JwtKeyError("auth-token: the public key and the private key are no pair");
   }
+}
+
+/** A token that no key has signed: that it is no good can be said by a key of the right kind only. */
+function unsignedSample(method: string): string {
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+  return `${part({ alg: method })}.${part({})}.${Buffer.alloc(64).toString("base64url")}`;
 }
 
 async function loadJose(): Promise<typeof Jose> {
