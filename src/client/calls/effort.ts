@@ -21,6 +21,8 @@ const deadlineEarlyMsMax = 5;
 /** An endpoint that was asked so long ago, and has answered nobody since, may be a black hole. */
 const silenceMs = 1_000;
 
+const tooLate = { grpcStatus: Code.UNAVAILABLE, sent: false };
+
 /** What the SDK's own rooms add to a caller's options. */
 export interface EffortOptions extends CallOptions {
   /** Only while this has not aborted may the call be sent; what is under way when it aborts goes on. */
@@ -276,6 +278,8 @@ export class Effort {
     } finally {
       link.dispose();
     }
+    // The call itself would tell why there is no connection, but there is no time left to make it.
+    if (!connection.isReady() && this.scope.remainingMs() === 0) throw new TransportError("no connection", tooLate);
   }
 
   /** Nothing is written before it is known which cluster answers. */

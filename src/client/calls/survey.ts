@@ -52,8 +52,9 @@ export class Survey {
   }
 
   /**
-   * Undefined once the cluster of several endpoints is settled. Else asks all of them, and resolves when most agree,
-   * all have answered or failed, or the slow ones have had their time: the cluster of most is then this client's.
+   * Undefined once the cluster of several endpoints is settled. Else asks all of them, and resolves when most agree and
+   * their leader is among them, when all have answered or failed, or when the slow ones have had their time: the cluster
+   * of most is then this client's.
    */
   introduced(): Promise<void> | undefined {
     const { endpoints } = this.parts;
@@ -129,11 +130,20 @@ export class Survey {
       const met = ({ status }: Introduction): void => {
         waiting--;
         const most = (this.parts.endpoints.prevailing()?.count ?? 0) * 2 > all.length;
-        if (waiting === 0 || most) done();
+        if (waiting === 0 || (most && this.hasMetLeader())) done();
         else if (status !== undefined) timer ??= setTimeout(done, laggardsMs);
       };
       for (const endpoint of all) void this.ask(endpoint).then(met);
     });
+  }
+
+  /** Whether the leader that was named in the highest term is among those who answered, so that writes can go there. */
+  private hasMetLeader(): boolean {
+    let newest: rpc.StatusResponse | undefined;
+    for (const reply of this.heard.values())
+      if (newest === undefined || reply.raftTerm > newest.raftTerm) newest = reply;
+    const leader = newest?.leader ?? 0n;
+    return leader === 0n || [...this.heard.values()].some(({ header }) => header?.memberId === leader);
   }
 
   private settleCluster(): void {
