@@ -104,25 +104,36 @@ export class JwtTokens implements TokenProvider {
     }
   }
 
-  /** Keys of the wrong kind or length are found at the start, and not by the first caller. */
+  /** Keys that are too short, or no pair, are found at the start, and not by the first caller. */
   private async tryKeys(): Promise<void> {
-    const { method } = this.options;
-    const issues = this.keys.sign !== undefined;
-    let good = false;
+    if (this.keys.sign === undefined) return;
+    const token = await this.sample();
+    if ((await this.payloadOf(token)) !== undefined) return;
+    throw new JwtKeyError("auth-token: the public key and the private key are no pair");
+  }
+
+  private async sample(): Promise<string> {
     try {
-      const token = issues ? await this.assign({ user: "sample", authRevision: 1 }) : unsignedSample(method);
-      good = (await this.payloadOf(token)) !== undefined;
+      return await this.assign({ user: "sample", authRevision: 1 });
     } catch (cause) {
-      throw new JwtKeyError(`auth-token: the key does not fit sign-method=${method}`, { cause });
+      throw new JwtKeyError(`auth-token: the private key does not fit sign-method=${this.options.method}`, { cause });
     }
-    if (issues && !good) throw new JwtKeyError("auth-token: the public key and the private key are no pair");
   }
 }
 
-/** A token that no key has signed: that it is no good can be said by a key of the right kind only. */
-function unsignedSample(method: string): string {
-  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
-  return `${part({ alg: method })}.${part({})}.${Buffer.alloc(64).toString("base64url")}`;
+/** The kind of key that a method needs, as Node names it, with its curve; all others need RSA keys. */
+const kinds = new Map([
+  ["ES256", "ec prime256v1"],
+  ["ES384", "ec secp384r1"],
+  ["ES512", "ec secp521r1"],
+  ["EdDSA", "ed25519"],
+]);
+
+function assertFits(method: string, { asymmetricKeyType, asymmetricKeyDetails }: KeyObject): void {
+  const kind = [asymmetricKeyType, asymmetricKeyDetails?.namedCurve].filter((part) => part !== undefined).join(" ");
+  const needed = kinds.get(method) ?? "rsa";
+  if (kind !== needed)
+    throw new JwtKeyError(`auth-token: the key (${kind}) does not fit sign-method=${method} (${needed})`);
 }
 
 async function loadJose(): Promise<typeof Jose> {
@@ -145,7 +156,10 @@ async function readKeys({ method, publicKeyFile, privateKeyFile }: JwtTokensOpti
   const sign = privatePem === undefined ? undefined : parsed("priv-key", () => createPrivateKey(privatePem));
   const source = publicPem ?? sign;
   if (source === undefined) throw new JwtKeyError(`auth-token: sign-method=${method} needs pub-key or priv-key`);
-  return { sign, verify: parsed("pub-key", () => createPublicKey(source)) };
+  const verify = parsed("pub-key", () => createPublicKey(source));
+  assertFits(method, sign ?? verify);
+  assertFits(method, verify);
+  return { sign, verify };
 }
 
 async function readKey(option: string, path: string): Promise<Buffer> {

@@ -114,7 +114,13 @@ describe("a server does not start with", () => {
     ["a file that is not there", "RS256", { privateKeyFile: join(dir, "none") }, /priv-key cannot be read: ENOENT/],
     ["a private key that is public", "RS256", { privateKeyFile: rsa.publicKeyFile }, /priv-key holds no key in PEM/],
     ["a key of another kind", "ES256", rsa, /does not fit sign-method=ES256/],
-    ["a public key of another kind", "EdDSA", { publicKeyFile: rsa.publicKeyFile }, /does not fit sign-method=EdDSA/],
+    [
+      "a public key of another kind",
+      "EdDSA",
+      { publicKeyFile: rsa.publicKeyFile },
+      /key \(rsa\) does not fit sign-method=EdDSA/,
+    ],
+    ["a key of another curve", "ES256", keyFiles("ES384"), /key \(ec secp384r1\) does not fit sign-method=ES256/],
     ["keys that are no pair", "RS256", { ...rsa, publicKeyFile: keyFiles("RS").publicKeyFile }, /are no pair/],
   ];
   it.each(cases)("%s", async (_what, method, keys, complaint) => {
