@@ -11,7 +11,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { createClient } from "../dist/src/client/index.js";
+import { createClient } from "../dist/lib/index.js";
 
 const bin = (name) => fileURLToPath(new URL(`../bin/${name}.js`, import.meta.url));
 const names = ["m1", "m2", "m3"];

@@ -56,7 +56,7 @@ describe("an installation without what is optional", () => {
     ]);
     const { stderr } = await project.node("import.mjs", 'import "litecd";', ["--import", "./tracer.mjs"]);
     const loaded = stderr.split("\n");
-    expect(loaded.some((url) => url.includes("litecd/dist/src/client/index.js"))).toBe(true);
+    expect(loaded.some((url) => url.includes("litecd/dist/lib/index.js"))).toBe(true);
     expect(loaded.filter((url) => /oclif|sqlite|grpc-js|inquirer/.test(url))).toEqual([]);
   });
 
