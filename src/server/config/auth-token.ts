@@ -3,10 +3,8 @@ import type { AuthTokenConfig } from "./config.js";
 import { parseDurationMs } from "./flag.js";
 import { ConfigError, naming } from "./settings.js";
 
-const methods = [
-  ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
-  ...["ES256", "ES384", "ES512", "HS256", "HS384", "HS512", "EdDSA"],
-];
+const families = ["RS", "PS", "ES", "HS"];
+const methods = [...families.flatMap((family) => [`${family}256`, `${family}384`, `${family}512`]), "EdDSA"];
 const options = ["sign-method", "pub-key", "priv-key", "ttl"];
 const ttlMsDefault = 5 * 60_000;
 

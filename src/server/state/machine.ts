@@ -1,4 +1,5 @@
 /** Applies committed entries: a pure function of the state and the commands, the same on every member. */
+import type { Auth as AuthCommand } from "../../../proto/gen/internal/command.js";
 import { WireError } from "../../../proto/status.js";
 import { invariant } from "../invariant.js";
 import { decodeChange } from "../raft/change.js";
@@ -142,7 +143,7 @@ export class CommandMachine implements Machine {
   }
 
   #execute(body: CommandBody, { index, term }: Position, operations: Operations): Outcome {
-    const { store, counters, alarms, hash } = this.#parts;
+    const { store, alarms, hash } = this.#parts;
     switch (body.$case) {
       case "put":
         assertLease(store, body.value);
@@ -154,17 +155,14 @@ export class CommandMachine implements Machine {
       case "txn":
         return { response: { kind: "txn", response: txn(operations, body.value) }, leases: noLeases };
       case "compact":
-        counters.compactRevision = compact(store, counters, body.value.revision);
-        hash.note("compacted", counters.compactRevision);
-        return { response: { kind: "compact" }, leases: noLeases };
+        return this.#compact(body.value.revision);
       case "leaseGrant": {
         const { id, ttlSeconds } = grantLease(operations, body.value);
         return { response: { kind: "leaseGrant", id, ttlSeconds }, leases: [{ kind: "granted", id, ttlSeconds }] };
       }
       case "leaseRevoke": {
         const revoked = revokeLease(operations, body.value, term);
-        const leases: readonly LeaseChange[] = revoked ? [{ kind: "revoked", id: body.value.id }] : noLeases;
-        return { response: { kind: "leaseRevoke" }, leases };
+        return { response: { kind: "leaseRevoke" }, leases: revoked ? [{ kind: "revoked", id: body.value.id }] : [] };
       }
       case "leaseCheckpoint":
         return { ...nothing, leases: checkpointLeases(operations, body.value, term) };
@@ -179,17 +177,27 @@ export class CommandMachine implements Machine {
       case "downgrade":
         downgrade(this.#parts, body.value);
         return nothing;
-      case "auth": {
-        const auth = applyAuth(this.#parts, body.value);
-        const response = auth?.kind === "tokenAssigned" ? ({ kind: "token", index } as const) : nothing.response;
-        return { response, leases: noLeases, auth };
-      }
+      case "auth":
+        return this.#auth(body.value, index);
       case "memberAdd":
       case "memberRemove":
       case "memberUpdate":
       case "memberPromote":
         invariant(false, "a change of the membership travels as a plain command", { command: body.$case });
     }
+  }
+
+  #compact(revision: bigint): Outcome {
+    const { store, counters, hash } = this.#parts;
+    counters.compactRevision = compact(store, counters, revision);
+    hash.note("compacted", counters.compactRevision);
+    return { response: { kind: "compact" }, leases: noLeases };
+  }
+
+  #auth(command: AuthCommand, index: number): Outcome {
+    const auth = applyAuth(this.#parts, command);
+    const response: CommandResponse = auth?.kind === "tokenAssigned" ? { kind: "token", index } : nothing.response;
+    return { response, leases: noLeases, auth };
   }
 }
 

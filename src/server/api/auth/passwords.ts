@@ -118,7 +118,7 @@ export class PasswordThreads implements Passwords {
         const worker = this.idle.pop() ?? this.newThread();
         if (worker === undefined) return;
         this.busy.set(worker, job);
-        worker.postMessage(job.work);
+        worker.postMessage(job.work, []);
       }
       this.waiting.shift();
     }

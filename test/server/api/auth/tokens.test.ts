@@ -143,13 +143,14 @@ describe("a caller brings his token", () => {
   });
 });
 
-describe("a caller with a certificate", () => {
-  const named = (certificateName: string, metadata: Readonly<Record<string, string>> = {}): Promise<unknown> => {
-    const entries = Object.entries(metadata).map(([key, value]): [string, string[]] => [key, [value]]);
-    const context = { ...world.context(), certificateName, metadata: new Map(entries) };
-    return world.services.auth.userGet({ name: "alice" }, context);
-  };
+/** A call of somebody with a certificate. */
+function named(certificateName: string, metadata: Readonly<Record<string, string>> = {}): Promise<unknown> {
+  const entries = Object.entries(metadata).map(([key, value]): [string, string[]] => [key, [value]]);
+  const context = { ...world.context(), certificateName, metadata: new Map(entries) };
+  return world.services.auth.userGet({ name: "alice" }, context);
+}
 
+describe("a caller with a certificate", () => {
   it("is the user of its common name", async () => {
     await named("alice");
     await named("root");

@@ -18,19 +18,20 @@ afterEach(() => world.close());
 
 const putOf = (...args: Parameters<typeof put>): CommandBody => ({ $case: "put", value: put(...args) });
 
+const revisionNow = (): number => world.reader.auth().revision;
+
 describe("the auth revision", () => {
   it("moves with every change but the switch to on, and with nothing that failed or changed nothing", () => {
-    const revision = (): number => world.reader.auth().revision;
     const step = (...args: Parameters<AuthWorld["auth"]>): readonly [string, number] => {
-      const before = revision();
+      const before = revisionNow();
       const outcome = world.auth(...args);
-      return [outcome, revision() - before];
+      return [outcome, revisionNow() - before];
     };
-    const user = (name: string) => ({ name, passwordHash: "h", noPassword: false });
+    const user = { name: "root", passwordHash: "h", noPassword: false };
     const perm = { permType: 0 as const, key: bytes("a"), rangeEnd: none };
-    expect(revision()).toBe(1);
-    expect(step({ $case: "userAdd", value: user("root") })).toEqual(["ok", 1]);
-    expect(step({ $case: "userAdd", value: user("root") })).toEqual([status.UserAlreadyExist.message, 0]);
+    expect(revisionNow()).toBe(1);
+    expect(step({ $case: "userAdd", value: user })).toEqual(["ok", 1]);
+    expect(step({ $case: "userAdd", value: user })).toEqual([status.UserAlreadyExist.message, 0]);
     expect(step({ $case: "userGrantRole", value: { user: "root", role: "root" } })).toEqual(["ok", 1]);
     expect(step({ $case: "userGrantRole", value: { user: "root", role: "root" } })).toEqual(["ok", 0]);
     expect(step({ $case: "roleAdd", value: { name: "r" } })).toEqual(["ok", 1]);
@@ -148,13 +149,13 @@ describe("a token", () => {
   });
 });
 
-describe("what is stored", () => {
-  /** All that the store answers. */
-  const facts = (): unknown => {
-    const auth = world.reader.auth();
-    return [auth.enabled, auth.revision, auth.users(), auth.roles(), world.reader.hashAll()];
-  };
+/** All that the store answers. */
+function facts(): unknown {
+  const auth = world.reader.auth();
+  return [auth.enabled, auth.revision, auth.users(), auth.roles(), world.reader.hashAll()];
+}
 
+describe("what is stored", () => {
   it("is there again after a restart, in a copy, and after a switch of files", () => {
     world.enable();
     const before = facts();

@@ -224,6 +224,9 @@ export function utf8(text: string): string {
 
 /** In the order of role, key and range end; a character that no byte is stands between them. */
 export function permissionName({ role, key, range_end }: Omit<PermissionRow, "type">): string {
-  const escape = (bytes: string): string => bytes.replaceAll("\0", "\0\x01");
-  return [utf8(role), latin1(key), latin1(range_end)].map(escape).join("\0\0");
+  return [utf8(role), latin1(key), latin1(range_end)].map(escapeZeros).join("\0\0");
+}
+
+function escapeZeros(bytes: string): string {
+  return bytes.replaceAll("\0", "\0\x01");
 }
