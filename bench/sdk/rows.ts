@@ -20,7 +20,7 @@ const value = "v".repeat(256);
 /** The length of the history that one watcher reads, and that a hundred read. */
 const history = { long: { prefix: "long/", events: 200_000 }, short: { prefix: "short/", events: 2_000 } };
 
-const eventsPerRevision = 10;
+const eventsPerRevision = 5;
 const writers = 64;
 
 type Task = Load extends infer L ? (L extends Load ? Omit<L, "client" | "endpoint"> : never) : never;
@@ -80,7 +80,7 @@ export async function sdkRows(etcd: Program, progress: (line: string) => void): 
 }
 
 /**
- * Writes the histories that watchers will read, ten events a revision. etcd sends a watcher that catches up at most a
+ * Writes the histories that watchers will read, five events a revision. etcd sends a watcher that catches up at most a
  * thousand revisions every 100 ms, and the clients are to be the limit; with more, a message would be over the 4 MiB that
  * etcd3 accepts.
  */

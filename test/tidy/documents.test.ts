@@ -1,13 +1,17 @@
 /** Keeps the documents true: the paths, links, scripts and rooms that they name exist. */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { rooms } from "./rooms.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const read = (name: string): string => readFileSync(join(root, name), "utf8");
-const documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+const guides = readdirSync(join(root, "docs/guides")).map((name) => `docs/guides/${name}`);
+const documents = [
+  ...["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"],
+  ...["docs/README.md", "examples/README.md", ...guides],
+];
 const scripts = Object.keys((JSON.parse(read("package.json")) as { scripts: Record<string, string> }).scripts);
 
 /** Files and folders in backquotes: what ends in a slash or in a source suffix, but no pattern and no placeholder. */
@@ -33,7 +37,7 @@ describe.each(documents)("%s", (name) => {
 
   it("links to files that exist", () => {
     const links = [...text.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link]) => link ?? "");
-    expect(links.filter((link) => !existsSync(join(root, link)))).toEqual([]);
+    expect(links.filter((link) => !existsSync(join(root, dirname(name), link)))).toEqual([]);
   });
 
   it("names scripts of package.json", () => {
