@@ -1,4 +1,8 @@
-/** The public face of the SDK. */
+/**
+ * The public face of the SDK.
+ *
+ * @module litecd
+ */
 
 export type {
   Alarm,

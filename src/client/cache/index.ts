@@ -1,4 +1,8 @@
-/** The public face of `litecd/cache`: a copy of a range in memory that is kept true by a watch. */
+/**
+ * The public face of `litecd/cache`: a copy of a range in memory that is kept true by a watch.
+ *
+ * @module litecd/cache
+ */
 export { createCache } from "./cache.js";
 export type {
   Cache,

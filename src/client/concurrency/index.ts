@@ -1,4 +1,8 @@
-/** Coordination between processes, on the public face of the SDK alone: `litecd/concurrency`. */
+/**
+ * Coordination between processes, on the public face of the SDK alone: `litecd/concurrency`.
+ *
+ * @module litecd/concurrency
+ */
 
 export { barrier, type Entered } from "./barrier.js";
 export type { Patience } from "./bounds.js";

@@ -1,6 +1,8 @@
 /**
  * Servers for tests: members in this process on ports and in directories of their own, or an etcd that runs already. Many of
  * them live beside each other.
+ *
+ * @module litecd/testing
  */
 import { type ClientOptions, createClient, type EtcdClient } from "../../client/index.js";
 import { noFaults, ProxyFaults } from "./faults.js";
