@@ -118,7 +118,7 @@ export interface CallOptions {
    * "safe": reads are repeated, writes only on proof that they were not applied. "idempotent": the caller vouches that
    * applying the write twice does no harm. A transaction guarded by a mod revision is not applied twice even so: if its
    * guard fails after a lost answer, the key's history decides whether it was the first attempt that changed it, where
-   * an equal write by someone else counts as that. "none": one attempt on a working connection.
+   * an equal put by someone else counts as that; of a delete the outcome then is "unknown". "none": one attempt on a working connection.
    */
   readonly retry?: "safe" | "idempotent" | "none";
   readonly requireLeader?: boolean;

@@ -149,6 +149,45 @@ describe("a guarded write whose answer is lost", () => {
     await expect(late).rejects.toMatchObject({ code: "Conflict", current: { key: "k", version: 2 } });
   });
 
+  it("is never claimed if it is a delete, which two may want: whoever was faster, the key is gone", async () => {
+    const { transport, client, other } = doubtful();
+    const first = await client.put("job", "1");
+    transport.loseNextWrite = () => Promise.resolve();
+    const mine = client.delete("job", { ifRevision: first.header.revision, ...idempotent });
+    await expect(mine).rejects.toMatchObject({ code: "ConnectionLost", outcome: "unknown" });
+    const second = await client.put("job", "2");
+    expect((await other.delete("job", { ifRevision: second.header.revision })).deleted).toBe(1);
+    transport.loseNextWrite = () => Promise.resolve();
+    const late = client.delete("job", { ifRevision: second.header.revision, ...idempotent });
+    await expect(late).rejects.toMatchObject({ code: "ConnectionLost", outcome: "unknown" });
+  });
+
+  it("is known not to be applied if it is a delete and the key has lived on", async () => {
+    const { transport, client, other } = doubtful();
+    const { header } = await client.put("job", "1");
+    await other.put("job", "2");
+    transport.loseNextWrite = () => Promise.resolve();
+    const late = client.delete("job", { ifRevision: header.revision, ...idempotent });
+    await expect(late).rejects.toMatchObject({ code: "Conflict", outcome: "not-applied", current: { key: "job" } });
+  });
+
+  it("that keeps the value or the lease is not taken for a put that changed what it keeps", async () => {
+    const { transport, client, other } = doubtful();
+    const { header } = await client.put("k", "old", { lease: 5n });
+    await other.put("k", "theirs", { lease: 6n });
+    transport.loseNextWrite = () => Promise.resolve();
+    const bound = client.bind("k", 6n, { ifRevision: header.revision, ...idempotent });
+    await expect(bound).rejects.toMatchObject({ code: "Conflict" });
+    transport.loseNextWrite = () => Promise.resolve();
+    const kept = client.put("k", "theirs", { lease: "keep", ifRevision: header.revision, ...idempotent });
+    await expect(kept).rejects.toMatchObject({ code: "Conflict" });
+    transport.loseNextWrite = () => Promise.resolve();
+    const revision = header.revision + 1n;
+    expect(await client.bind("k", 7n, { ifRevision: revision, ...idempotent })).toMatchObject({
+      header: { revision: revision + 1n },
+    });
+  });
+
   it("remains unknown where the key does not tell", async () => {
     const { transport, client, other } = doubtful();
     transport.loseNextWrite = async () => {

@@ -1,7 +1,8 @@
 /**
  * What became of a guarded transaction whose answer was lost. It is sent again, which is safe, because it changes the
  * key whose revision guards it: it cannot be applied twice. But when its guard then fails, either its first attempt
- * was applied or somebody else was faster, and the history of the key decides which.
+ * was applied or somebody else was faster, and the history of the key decides which. A put is known by its value and
+ * lease. A key that is gone does not tell who deleted it, so a delete is at best known not to be ours.
  */
 import type { KeyValue } from "../../../proto/gen/etcd/kv.js";
 import * as rpc from "../../../proto/gen/etcd/rpc.js";
@@ -32,7 +33,7 @@ interface Guarded {
 interface Change {
   readonly revision: bigint;
   readonly before: KeyValue | undefined;
-  readonly after: KeyValue | undefined;
+  readonly after: KeyValue;
 }
 
 /**
@@ -47,7 +48,7 @@ export async function settled(lost: LostAnswer): Promise<rpc.TxnResponse> {
   if (change === undefined) throw lost.doubt;
   if (isOwn(change, guarded.write)) return ownResponse(lost, guarded, change);
   // Where the key had to be absent, ours may have come and gone before the one that is there now.
-  if (guarded.revision === 0n || change.after === undefined) throw lost.doubt;
+  if (guarded.revision === 0n) throw lost.doubt;
   return lost.response;
 }
 
@@ -76,11 +77,11 @@ function writeTo(key: Uint8Array, { request }: rpc.RequestOp): Guarded["write"] 
   }
 }
 
-/** Undefined if history does not tell: it is compacted, too long, or the key has been deleted and made anew. */
+/** Undefined if history does not tell: it is compacted, too long, or the key has been deleted since. */
 async function firstChange({ key, revision }: Guarded, { read, doubt }: LostAnswer): Promise<Change | undefined> {
   try {
     let after = (await read({ key, revision: 0n })).kvs[0];
-    if (after === undefined) return revision === 0n ? undefined : { revision: 0n, before: undefined, after };
+    if (after === undefined) return undefined;
     if (revision === 0n) return await creation(key, after, read);
     if (after.createRevision > revision) return undefined;
     for (let looked = 0; looked < changesMax; looked++) {
@@ -103,15 +104,15 @@ async function creation(key: Uint8Array, now: KeyValue, read: LostAnswer["read"]
   return first === undefined ? undefined : { revision: first.modRevision, before: undefined, after: first };
 }
 
-function isOwn({ after }: Change, write: Guarded["write"]): boolean {
-  if (!("value" in write)) return after === undefined;
-  if (after === undefined) return false;
-  const valueFits = write.ignoreValue || same(write.value, after.value);
-  return valueFits && (write.ignoreLease || write.lease === after.lease);
+function isOwn({ before, after }: Change, write: Guarded["write"]): boolean {
+  if (!("value" in write)) return false;
+  const value = write.ignoreValue ? before?.value : write.value;
+  const lease = write.ignoreLease ? before?.lease : write.lease;
+  return value !== undefined && same(value, after.value) && lease === after.lease;
 }
 
 function ownResponse({ request, response, doubt }: LostAnswer, guarded: Guarded, change: Change): rpc.TxnResponse {
-  const header = response.header && { ...response.header, revision: change.revision || response.header.revision };
+  const header = response.header && { ...response.header, revision: change.revision };
   const responses = request.success.map((operation) => responseTo(operation, guarded, change));
   if (responses.every((each) => each !== undefined)) return { header, succeeded: true, responses };
   const { message, code, grpcStatus, endpoint, attempts, serverMessage, cause } = doubt;
@@ -125,17 +126,13 @@ function responseTo({ request }: rpc.RequestOp, { key }: Guarded, change: Change
     case undefined:
     case "requestRange":
     case "requestTxn":
+    case "requestDeleteRange":
       return undefined;
     case "requestPut": {
       const { prevKv: wantsPrevious } = request.value;
       if (wantsPrevious && !same(request.value.key, key)) return undefined;
       const prevKv = wantsPrevious ? change.before : undefined;
       return { response: { $case: "responsePut", value: { header: undefined, prevKv } } };
-    }
-    case "requestDeleteRange": {
-      if (request.value.prevKv || !same(request.value.key, key)) return undefined;
-      const value = { header: undefined, deleted: 1n, prevKvs: [] };
-      return { response: { $case: "responseDeleteRange", value } };
     }
   }
 }

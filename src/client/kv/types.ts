@@ -129,7 +129,10 @@ export interface BindOptions extends CallOptions {
   readonly previous?: boolean;
 }
 export interface DeleteOptions extends CallOptions {
-  /** Only if the key was last modified at this revision; one key only; else ConflictError. */
+  /**
+   * Only if the key was last modified at this revision; one key only; else ConflictError. If an answer was lost and the
+   * key is gone, the outcome is "unknown" in any case: a key that is gone does not tell who deleted it.
+   */
   readonly ifRevision?: bigint;
   readonly previous?: boolean;
 }

@@ -98,11 +98,11 @@ describe.each(targets)("write scenarios", (target) => {
         expect(result).toMatchObject({ header: { revision: now?.modRevision } });
       });
 
-      it("that deleted a key is found too", async () => {
+      it("that deleted a key is unknown: a key that is gone does not tell who deleted it", async () => {
         const { header } = await direct.put("deleted", "1");
         const write = { ifRevision: header.revision, retry: "idempotent" } as const;
-        const result = await withoutAnswer("deleted", () => client.delete("deleted", write));
-        expect(result).toMatchObject({ deleted: 1 });
+        const error = await withoutAnswer("deleted", () => client.delete("deleted", write));
+        expect(error).toMatchObject({ name: "EtcdError", outcome: "unknown" });
       });
 
       it("is a conflict if somebody else was faster", async () => {
