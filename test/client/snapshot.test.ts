@@ -54,16 +54,15 @@ describe.each(targets)("snapshot", (target) => {
       expect(steps[0]?.remainingBytes).toBeGreaterThan(0);
     });
 
-    it("is the same bytes as a web stream and in a loop", async () => {
+    it("is whole as a web stream and in a loop, too", async () => {
       const streamed: Uint8Array[] = [];
       for await (const part of client.maintenance.snapshot().stream()) streamed.push(part);
       const looped: Uint8Array[] = [];
       for await (const part of client.maintenance.snapshot()) looped.push(part);
-      const [first, second] = [Buffer.concat(streamed), Buffer.concat(looped)];
-      for (const whole of [first, second]) {
+      for (const whole of [Buffer.concat(streamed), Buffer.concat(looped)]) {
+        expect(whole.length).toBeGreaterThan(40 * 64 * 1024);
         expect(whole.subarray(-digestBytes).toString("hex")).toBe(sha256(whole.subarray(0, -digestBytes)));
       }
-      expect(first.length).toBe(second.length);
     });
 
     it("ends the call when the reader of a stream or of a loop has had enough", async () => {

@@ -7,11 +7,6 @@ async function count({ client }: Stage, prefix: string, wanted: number): Promise
   await expect.poll(() => client.count({ prefix }), { timeout: 10_000, interval: 10 }).toBe(wanted);
 }
 
-function once(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-}
-
 /** The promises that have resolved, by their position. */
 function settledOf(promises: readonly Promise<unknown>[]): Set<number> {
   const settled = new Set<number>();
@@ -32,15 +27,18 @@ onTargets("semaphore", (stage) => {
     let out = 0;
     let most = 0;
     const order: number[] = [];
-    const allInLine = new AbortController();
+    const leave: (() => void)[] = [];
     const tasks = [];
     for (let number = 1; number <= 7; number++) {
       const shared = number % 2 === 0 ? { lease } : {};
+      const leaving = new Promise<void>((resolve) => {
+        leave[number] = resolve;
+      });
       tasks.push(
         semaphore(client, name, 3, shared).then(async (held) => {
           order.push(number);
           most = Math.max(most, ++out);
-          await once(allInLine.signal);
+          await leaving;
           // A round trip with the permit, so that a fourth one would meet it.
           await client.get(held.key);
           out--;
@@ -49,11 +47,16 @@ onTargets("semaphore", (stage) => {
       );
       await count(stage, `${name}/`, number);
     }
-    allInLine.abort();
+    await expect.poll(() => order.length).toBe(3);
+    expect(order.toSorted()).toEqual([1, 2, 3]);
+    // One permit at a time is given back, so there is one who may come next.
+    for (const [position, number] of [2, 3, 1, 4, 5, 6, 7].entries()) {
+      leave[number]?.();
+      await expect.poll(() => order.length).toBe(Math.min(4 + position, 7));
+    }
     await Promise.all(tasks);
     expect(most).toBe(3);
-    expect(order.slice(0, 3).toSorted((a, b) => a - b)).toEqual([1, 2, 3]);
-    expect(order[3]).toBe(4);
+    expect(order.slice(3)).toEqual([4, 5, 6, 7]);
     expect(await client.count({ prefix: `${name}/` })).toBe(0);
   });
 
