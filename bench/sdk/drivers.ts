@@ -10,6 +10,9 @@ export interface Driver {
   close(): Promise<void>;
 }
 
+/** What each event of a history has put. */
+export const historyValue = "v".repeat(32);
+
 export const driverNames = ["litecd", "etcd3"] as const;
 export type DriverName = (typeof driverNames)[number];
 

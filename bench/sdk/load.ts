@@ -2,7 +2,7 @@
  * One client under one load, in a process of its own so that its memory is its own. Takes a Load as JSON in its only
  * argument and prints a Sample as JSON.
  */
-import { type Driver, type DriverName, driver } from "./drivers.js";
+import { type Driver, type DriverName, driver, historyValue } from "./drivers.js";
 
 export type Load = { readonly client: DriverName; readonly endpoint: string } & (
   | {
@@ -22,7 +22,7 @@ export interface Sample {
   readonly residentMebibytes: number;
 }
 
-export const benchValue = "v".repeat(256);
+const benchValue = "v".repeat(256);
 const keys = Array.from({ length: 1_000 }, (_, index) => `bench/key-${index}`);
 
 async function run(load: Load): Promise<Sample> {
@@ -73,7 +73,7 @@ async function eventsPerSecond(client: Driver, load: Load & { kind: "watch" }): 
     let seen = 0;
     await new Promise<void>((resolve, reject) => {
       const onEvent = (value: string): void => {
-        if (value !== benchValue) reject(new Error("an event has another value"));
+        if (value !== historyValue) reject(new Error("an event has another value"));
         if (++seen === events) resolve();
       };
       client.watch(prefix, 1, onEvent).catch(reject);
