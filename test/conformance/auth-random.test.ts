@@ -69,16 +69,17 @@ function grantable(dice: Dice, role: (typeof roles)[number]): KeyRange {
   return { key, rangeEnd: length === 0 ? Buffer.alloc(0) : Buffer.from(keys[at + length] ?? "z") };
 }
 
+/** A change that root makes. */
+function step(name: keyof RawClient, request: object): Step {
+  const call = (client: RawClient, extras: CallExtras): Promise<unknown> =>
+    (client[name] as (request: object, extras: CallExtras) => Promise<unknown>)(request, extras);
+  return { words: `${name} ${JSON.stringify(request)}`, as: "root", call };
+}
+
 function randomChange(dice: Dice): Step {
   const user = dice.pick(users);
   const role = dice.pick(usualRoles);
   const perm = { permType: dice.pick([0, 1, 2] as const), ...grantable(dice, role) };
-  const words = (name: string, request: object): string => `${name} ${JSON.stringify(request)}`;
-  const step = <Req extends object>(name: keyof RawClient, request: Req): Step => {
-    const call = (client: RawClient, extras: CallExtras): Promise<unknown> =>
-      (client[name] as (request: Req, extras: CallExtras) => Promise<unknown>)(request, extras);
-    return { words: words(name, request), as: "root", call };
-  };
   const side = dice.below(40);
   if (side < 4) return step("userAdd", { name: user, password: user, options: { noPassword: user === "u3" } });
   if (side < 5) return { ...step("userDelete", { name: user }), deletes: true };
@@ -135,8 +136,8 @@ class Run {
     await client.userGrantRole({ user: "root", role: "root" }).catch(() => undefined);
     await this.step({ words: "enable", as: "root", call: () => client.authEnable() }, {});
     for (let at = 0; at < STEPS / 2; at += 1) {
-      const step = dice.below(4) === 0 ? randomChange(dice) : randomUse(dice);
-      await this.step(step, await this.token(step.as));
+      const next = dice.below(4) === 0 ? randomChange(dice) : randomUse(dice);
+      await this.step(next, await this.token(next.as));
     }
     await this.store(await this.token("root"));
     client.close();
