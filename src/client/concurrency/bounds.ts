@@ -72,12 +72,14 @@ export class Bounds {
   /** Returns early when the wait is over. */
   sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      const undo = whenAborted(this.signal, () => {
+      let undo: (() => void) | undefined;
+      const done = (): void => {
         clearTimeout(timer);
+        undo?.();
         resolve();
-      });
-      this.undo.push(undo);
+      };
+      const timer = setTimeout(done, ms);
+      undo = whenAborted(this.signal, done);
     });
   }
 
@@ -107,12 +109,34 @@ export class Bounds {
   }
 }
 
-/** Calls back once, at once if it has aborted. Returns what undoes it. */
+const callbacks = new WeakMap<AbortSignal, Set<() => void>>();
+
+/**
+ * Calls back once, at once if it has aborted. Returns what undoes it. However many listen, the signal itself gets one
+ * listener: hundreds of locks may share a session.
+ */
 export function whenAborted(signal: AbortSignal, callback: () => void): () => void {
   if (signal.aborted) {
     callback();
     return () => {};
   }
-  signal.addEventListener("abort", callback, { once: true });
-  return () => signal.removeEventListener("abort", callback);
+  const listening = callbacks.get(signal) ?? listen(signal);
+  // A wrapper, so that the same function may listen twice.
+  const entry = (): void => callback();
+  listening.add(entry);
+  return () => {
+    listening.delete(entry);
+  };
+}
+
+function listen(signal: AbortSignal): Set<() => void> {
+  const listening = new Set<() => void>();
+  callbacks.set(signal, listening);
+  const notify = (): void => {
+    callbacks.delete(signal);
+    for (const callback of listening) callback();
+    listening.clear();
+  };
+  signal.addEventListener("abort", notify, { once: true });
+  return listening;
 }

@@ -60,7 +60,10 @@ export class Claim implements Held {
     return this.parts.session.lease;
   }
 
+  /** Asks the lease: after this process was suspended it knows of its end before anybody was told. */
   get signal(): AbortSignal {
+    const { signal } = this.lease;
+    if (signal.aborted && this.fencingToken !== 0n) this.lose("lease", signal.reason);
     return this.controller.signal;
   }
 
@@ -93,7 +96,7 @@ export class Claim implements Held {
   }
 
   lose(reason: LockLostReason, cause?: unknown): void {
-    if (this.signal.aborted) return;
+    if (this.controller.signal.aborted) return;
     this.unlink();
     this.watchStop.abort();
     this.controller.abort(new LockLostError(this, reason, cause));

@@ -56,12 +56,14 @@ export class HeldLease implements Lease {
     if (keepAlive) this.renew(granted);
   }
 
+  /** After this process was suspended others may look at it before the timer has its turn: the clock decides. */
   get signal(): AbortSignal {
+    if (!this.over && this.leftMs() < 1) this.runOut();
     return this.controller.signal;
   }
 
   get state(): LeaseState {
-    if (this.signal.aborted || this.leftMs() < 1) return "lost";
+    if (this.over || this.leftMs() < 1) return "lost";
     return this.suspect ? "suspect" : "held";
   }
 
@@ -103,13 +105,17 @@ export class HeldLease implements Lease {
 
   /** Final, and once: a lease that was lost is never claimed again. */
   lose(reason: LeaseLostReason): void {
-    if (this.signal.aborted) return;
+    if (this.over) return;
     clearTimeout(this.timer);
     this.release();
     const error = new LeaseLostError(this.id, reason, this.lastFailure);
     publishLeaseLost({ leaseId: this.id, reason });
     this.controller.abort(error);
     this.settleLost(error);
+  }
+
+  private get over(): boolean {
+    return this.controller.signal.aborted;
   }
 
   private renew(granted: Granted): void {
@@ -128,7 +134,7 @@ export class HeldLease implements Lease {
 
   /** An answer without a TTL says that the lease is gone: before its time, because someone revoked it. */
   private renewed(ttlSeconds: number, sentAtMs: number): void {
-    if (this.signal.aborted) return;
+    if (this.over) return;
     if (this.leftMs() < 1) return this.runOut();
     if (ttlSeconds <= 0) return this.lose("revoked");
     this.ttl = ttlSeconds;

@@ -22,7 +22,10 @@ export interface Lease extends AsyncDisposable {
   readonly state: LeaseState;
   /** Seconds, as the server granted them. */
   readonly ttl: number;
-  /** Aborts with a LeaseLostError no later than the server can let the lease expire. */
+  /**
+   * Aborts with a LeaseLostError no later than the server can let the lease expire. A process that was suspended finds it
+   * aborted when it asks the lease for it; whoever listens to it hears of it as soon as timers run again.
+   */
   readonly signal: AbortSignal;
   /** Time for which the lease surely lives, counted from when the last acknowledged renewal was sent; 0 unless held. */
   readonly remainingMs: number;

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { type Held, LockLostError, lock, session, tryLock, withLock } from "../../../src/client/concurrency/index.js";
 import { createClient, formatId, op, utf8 } from "../../../src/client/index.js";
 import { startTcpProxy } from "../../support/tcp-proxy.js";
-import { onTargets, type Stage } from "./on-targets.js";
+import { onTargets, type Stage, warningsOf } from "./on-targets.js";
 
 /** Resolves when so many keys stand in line. */
 async function inLine({ client }: Stage, name: string, count: number): Promise<void> {
@@ -155,6 +155,20 @@ onTargets("lock", (stage) => {
     giveUp.abort();
     await expect(waiting).rejects.toMatchObject({ code: "Aborted" });
     expect(held.signal.aborted).toBe(false);
+  });
+
+  it("is no burden to a session and a signal that many share", async () => {
+    const { client } = stage;
+    const name = stage.name();
+    const { signal } = new AbortController();
+    const work = async () => {
+      await using lease = await session(client, { ttl: 30 });
+      const all = Array.from({ length: 15 }, (_, index) => lock(client, `${name} ${index}`, { lease, signal }));
+      const held = await Promise.all(all);
+      await lease.revoke();
+      expect(held.filter((each) => !each.signal.aborted)).toEqual([]);
+    };
+    expect(await warningsOf(work)).toEqual([]);
   });
 
   it("tells its holder when somebody deletes its key, and when its lease is revoked", async () => {

@@ -40,3 +40,18 @@ export function onTargets(what: string, tests: (stage: Stage) => void): void {
     });
   });
 }
+
+/** What the process was warned of while the work was done, as of listeners that pile up. */
+export async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
+  const warnings: string[] = [];
+  const listener = (warning: Error): void => void warnings.push(warning.name);
+  process.on("warning", listener);
+  try {
+    await work();
+    // Warnings are told a turn later.
+    await new Promise((resolve) => setImmediate(resolve));
+  } finally {
+    process.off("warning", listener);
+  }
+  return warnings;
+}

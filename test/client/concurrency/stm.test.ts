@@ -1,9 +1,9 @@
 /** Transactions that are functions: what each isolation level keeps from happening, and what it lets happen. */
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { type Isolation, stm } from "../../../src/client/concurrency/index.js";
 import { createClient, type EtcdClient, json } from "../../../src/client/index.js";
 import { startTcpProxy } from "../../support/tcp-proxy.js";
-import { onTargets } from "./on-targets.js";
+import { onTargets, warningsOf } from "./on-targets.js";
 
 const pinned: readonly Isolation[] = ["serializable-snapshot", "serializable"];
 const checked: readonly Isolation[] = [...pinned, "repeatable-reads"];
@@ -205,6 +205,10 @@ onTargets("stm", (stage) => {
     await expect(stm(client, collide, { timeoutMs: 150, maxAttempts: 1e6 })).rejects.toMatchObject({
       code: "TimedOut",
     });
+    const unpaused = vi.spyOn(Math, "random").mockReturnValue(0);
+    const often = () => stm(client, collide, { maxAttempts: 13 }).catch(() => undefined);
+    expect(await warningsOf(often)).toEqual([]);
+    unpaused.mockRestore();
     const giveUp = new AbortController();
     const running = stm(client, collide, { signal: giveUp.signal, maxAttempts: 1e6 });
     giveUp.abort();
