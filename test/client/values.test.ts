@@ -10,8 +10,8 @@ import { parseEndpoint } from "../../src/client/connection/endpoint-url.js";
 import { bytes, CompactedError, EtcdError, formatId, isEtcdError, json, utf8 } from "../../src/client/index.js";
 import { revisionOf, sizeOf } from "../../src/client/kv/convert.js";
 import { wireRange } from "../../src/client/kv/range.js";
+import { Inbox } from "../../src/client/lease/inbox.js";
 import { endpointList } from "../../src/client/options.js";
-import { Inbox } from "../../src/client/watch/inbox.js";
 
 const range = (input: Parameters<typeof wireRange>[0]) => {
   const { key, rangeEnd } = wireRange(input);
@@ -104,38 +104,42 @@ describe("an error", () => {
   });
 });
 
+async function all<T>(inbox: Inbox<T>): Promise<T[]> {
+  const items: T[] = [];
+  for await (const item of inbox) items.push(item);
+  return items;
+}
+
 describe("an inbox", () => {
-  it("is full at its limit, and has room when its reader has caught up", async () => {
-    const inbox = new Inbox<string>(2);
-    inbox.push("a", 1);
-    inbox.push("b", 1);
-    expect(inbox.full).toBe(true);
-    let room = false;
-    const waiting = inbox.room(new AbortController().signal).then(() => {
-      room = true;
-    });
-    await Promise.resolve();
-    expect(room).toBe(false);
-    expect(await inbox.take()).toBe("a");
-    await waiting;
-    expect(room).toBe(true);
-  });
-
-  it("hands out what it holds before it ends or fails, and fails once", async () => {
-    const inbox = new Inbox<string>(2);
-    inbox.push("a", 1);
-    inbox.fail(new Error("broken"));
-    inbox.push("late", 1);
-    expect(await inbox.take()).toBe("a");
-    await expect(inbox.take()).rejects.toThrow("broken");
-    expect(await inbox.take()).toBeUndefined();
-  });
-
-  it("wakes every reader when it ends", async () => {
-    const inbox = new Inbox<string>(2);
-    const readers = [inbox.take(), inbox.take()];
+  it("gives what comes to a reader that waits, and ends when told", async () => {
+    const inbox = new Inbox<number>(9);
+    const reading = all(inbox);
+    for (const item of [1, 2]) {
+      inbox.push(item);
+      await Promise.resolve();
+    }
+    inbox.push(3);
     inbox.end();
-    expect(await Promise.all(readers)).toEqual([undefined, undefined]);
+    inbox.push(4);
+    expect(await reading).toEqual([1, 2, 3]);
+  });
+
+  it("gives what came before a failure, and then the failure, whatever comes after it", async () => {
+    const inbox = new Inbox<number>(9);
+    inbox.push(1);
+    inbox.fail(new Error("first"));
+    inbox.fail(new Error("second"));
+    inbox.end();
+    const iterator = inbox[Symbol.asyncIterator]();
+    expect(await iterator.next()).toEqual({ done: false, value: 1 });
+    await expect(iterator.next()).rejects.toThrow("first");
+  });
+
+  it("drops the oldest for a reader that is too slow", async () => {
+    const inbox = new Inbox<number>(3);
+    for (let item = 1; item <= 5; item++) inbox.push(item);
+    inbox.end();
+    expect(await all(inbox)).toEqual([3, 4, 5]);
   });
 });
 

@@ -5,8 +5,8 @@ import { linkSignals, onAbort } from "../calls/abort.js";
 import type { Calls } from "../calls/call.js";
 import { EtcdError, isEtcdError, LeaseLostError } from "../errors.js";
 import { sizeOf } from "../kv/convert.js";
-import type { CallOptions } from "../options.js";
-import { Inbox } from "../watch/inbox.js";
+import type { CallOptions, MonotonicClock } from "../options.js";
+import { Inbox } from "./inbox.js";
 import type { RenewalListener, Renewals } from "./keepalive.js";
 
 export interface Renewed {
@@ -14,8 +14,10 @@ export interface Renewed {
   readonly sentAtMs: number;
 }
 
-/** Answers kept for a reader that is slow; a third of a TTL passes between two. */
+/** Answers kept for a reader that is slow; a third of a TTL passes between two, and a newer one says more. */
 const answersMax = 1_024;
+/** `setTimeout` counts no further. */
+const timerMsMax = 2 ** 31 - 1;
 
 /** One renewal. A response with TTL 0 says that there is no such lease. */
 export async function keepAliveOnce(
@@ -50,13 +52,14 @@ async function* renewing(
   const inbox = new Inbox<Renewed>(answersMax);
   const timeoutMs = options.timeoutMs ?? settings.timeoutMs;
   let lastFailure: unknown;
-  let timer = setTimeout(() => inbox.fail(notAnswered(timeoutMs, lastFailure)), Math.min(timeoutMs, 2 ** 31 - 1));
+  const patience = new Deadline(settings.clock, () => inbox.fail(notAnswered(timeoutMs, lastFailure)));
+  patience.set(settings.clock.now() + timeoutMs);
+  const life = new Deadline(settings.clock, () => inbox.fail(new LeaseLostError(id, "unreachable", lastFailure)));
   const listener: RenewalListener = {
     onAnswer: (response, sentAtMs) => {
-      clearTimeout(timer);
-      const leftMs = sentAtMs + sizeOf(response.TTL) * 1000 - settings.clock.now();
-      timer = setTimeout(() => inbox.fail(new LeaseLostError(id, "unreachable", lastFailure)), leftMs);
-      inbox.push({ response, sentAtMs }, 1);
+      patience.clear();
+      life.set(sentAtMs + sizeOf(response.TTL) * 1000);
+      inbox.push({ response, sentAtMs });
     },
     onFailure: (error) => {
       lastFailure = error;
@@ -72,9 +75,33 @@ async function* renewing(
     yield* inbox;
   } finally {
     handle.stop();
-    clearTimeout(timer);
+    patience.clear();
+    life.clear();
     unstop();
     link.dispose();
+  }
+}
+
+/** Calls back at a time on a clock, however far away it is. */
+class Deadline {
+  private readonly clock: MonotonicClock;
+  private readonly callback: () => void;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(clock: MonotonicClock, callback: () => void) {
+    this.clock = clock;
+    this.callback = callback;
+  }
+
+  set(atMs: number): void {
+    this.clear();
+    const leftMs = atMs - this.clock.now();
+    const onTimer = leftMs > timerMsMax ? (): void => this.set(atMs) : this.callback;
+    this.timer = setTimeout(onTimer, Math.min(Math.max(0, leftMs), timerMsMax));
+  }
+
+  clear(): void {
+    clearTimeout(this.timer);
   }
 }
 

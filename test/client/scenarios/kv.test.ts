@@ -82,7 +82,7 @@ describe.each(targets)("scenarios", (target) => {
           if (kv.key !== keyOf(next) || kv.value !== valueOf(next)) throw new Error(`key ${next} is ${kv.key}`);
           next++;
         }
-        if (pages.length % 8 === 0) memory.push(heldBytes());
+        if (pages.length % 4 === 0) memory.push(heldBytes());
       }
       writing.abort();
       expect(await writes).toBe(true);
@@ -90,7 +90,10 @@ describe.each(targets)("scenarios", (target) => {
       expect(revisions.size).toBe(1);
       expect([...revisions][0]).toBeGreaterThanOrEqual(before);
       expect(Math.max(...pages)).toBeLessThan(8 * 1024 * 1024);
-      expect(Math.max(...memory) - (memory[0] ?? 0)).toBeLessThan(10 * 1024 * 1024);
+      // A scan that keeps what it has shown holds 10 MiB more at every moment of its second half.
+      const half = Math.ceil(memory.length / 2);
+      const grownBytes = Math.min(...memory.slice(half)) - Math.min(...memory.slice(0, half));
+      expect(grownBytes).toBeLessThan(5 * 1024 * 1024);
     });
 
     it("scenario 3: a scan is the same with and without RangeStream, which is asked for once where it is not offered", async () => {
