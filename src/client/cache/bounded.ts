@@ -14,12 +14,16 @@ const timerMsMax = 2 ** 31 - 1;
 /** As the promise, or rejects with code "TimedOut" or "Aborted"; the promise then goes on by itself. */
 export function bounded<T>(promise: Promise<T>, { timeoutMs, signal }: Bounds): Promise<T> {
   return new Promise((resolve, reject) => {
-    const giveUp = (): void => reject(aborted(signal?.reason));
-    const timer = timeoutMs > timerMsMax ? undefined : setTimeout(() => reject(timedOut(timeoutMs)), timeoutMs);
     const done = (): void => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", giveUp);
     };
+    const fail = (error: EtcdError): void => {
+      done();
+      reject(error);
+    };
+    const giveUp = (): void => fail(aborted(signal?.reason));
+    const timer = timeoutMs > timerMsMax ? undefined : setTimeout(() => fail(timedOut(timeoutMs)), timeoutMs);
     void promise.then(resolve, reject).finally(done);
     if (signal?.aborted === true) giveUp();
     else signal?.addEventListener("abort", giveUp, { once: true });

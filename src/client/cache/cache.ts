@@ -22,7 +22,6 @@ const cancelled = 1;
  * caller closes the cache; closing the client ends it too. Rejects as a scan does, or with code "CacheFull".
  */
 export async function createCache<V>(kv: Kv<V>, range: KeyRange, options: CacheOptions<V> = {}): Promise<Cache<V>> {
-  options.signal?.throwIfAborted();
   const cache = new RangeCache(kv, range, options);
   await cache.begin();
   return cache;
@@ -155,6 +154,8 @@ class RangeCache<V> implements Cache<V> {
     const leave = (): void => {
       signal?.removeEventListener("abort", giveUp);
       this.subscriptions.delete(subscription);
+      // A step that waits for a change would keep the loop from being left.
+      subscription.end("end");
     };
     const batches = subscription.batches(leave);
     return {
@@ -181,7 +182,14 @@ class RangeCache<V> implements Cache<V> {
     const { consistency = "linearizable", minRevision = 0n } = options;
     const tooOld = this.staleMs > (this.options.maxStaleMs ?? Number.POSITIVE_INFINITY);
     if (consistency === "linearizable" || tooOld) await this.catchUp(options);
-    if (minRevision > this.revision) await bounded(this.feed.reach(minRevision), this.boundsOf(options));
+    if (minRevision <= this.revision) return;
+    // Nobody is asked any more on behalf of one who has given up.
+    const given = new AbortController();
+    try {
+      await bounded(this.feed.reach(minRevision, given.signal), this.boundsOf(options));
+    } finally {
+      given.abort();
+    }
   }
 
   private askBehind(before: Promise<bigint> | undefined): Promise<bigint> {

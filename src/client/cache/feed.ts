@@ -78,11 +78,16 @@ export class Feed<V> {
     }
   }
 
-  /** Resolves when the content is at `revision` or later. */
-  reach(revision: bigint): Promise<void> {
+  /** Resolves when the content is at `revision` or later, or when the signal aborts. */
+  reach(revision: bigint, signal?: AbortSignal): Promise<void> {
     if (this.content.revision >= revision) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      this.waiters.add({ revision, resolve, reject });
+      const waiter: Waiter = { revision, resolve, reject };
+      this.waiters.add(waiter);
+      const giveUp = (): void => {
+        if (this.waiters.delete(waiter)) resolve();
+      };
+      signal?.addEventListener("abort", giveUp, { once: true });
       void this.ask();
     });
   }

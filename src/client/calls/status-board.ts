@@ -32,7 +32,7 @@ export class StatusBoard {
   subscribe(signal: AbortSignal | undefined): AsyncIterableIterator<StatusEvent> {
     const feed = new StatusFeed((gone) => this.listeners.delete(gone), signal);
     if (this.closed) feed.finish({ type: "closed" });
-    else this.listeners.add(feed);
+    else if (signal?.aborted !== true) this.listeners.add(feed);
     return feed;
   }
 

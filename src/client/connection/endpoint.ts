@@ -48,6 +48,7 @@ export class Endpoint {
   private readonly connect: (onConnection: (event: ConnectionEvent) => void) => Connection;
   private readonly onConnection: (endpoint: Endpoint, event: ConnectionEvent) => void;
   private onGone: (() => void) | undefined;
+  private closed = false;
 
   constructor(name: string, connect: Endpoint["connect"], onConnection: Endpoint["onConnection"]) {
     this.name = name;
@@ -62,7 +63,9 @@ export class Endpoint {
       if (event.type !== "connected") this.verified = false;
       this.onConnection(this, event);
     });
-    this.connections.set(channel, made);
+    // A call that was on its way here when the client was closed finds a connection that is, too.
+    if (this.closed) made.close();
+    else this.connections.set(channel, made);
     return made;
   }
 
@@ -121,6 +124,7 @@ export class Endpoint {
   }
 
   close(): void {
+    this.closed = true;
     for (const connection of this.connections.values()) connection.close();
     this.connections.clear();
   }

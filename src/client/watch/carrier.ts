@@ -34,6 +34,8 @@ export class Carrier {
   private duplex: Duplex<WatchRequest, WatchResponse> | undefined;
   private effort: Effort | undefined;
   private kind: "shared" | "own";
+  /** The endpoint of the stream at hand, or of the last one. */
+  private where: Endpoint | undefined;
   private tokenRefused = false;
   /** True while the one reader is waited for: what has come and was not taken says nothing. */
   private paused = false;
@@ -51,6 +53,10 @@ export class Carrier {
     });
     // It ends when the last rider leaves, and tells its failures to the riders: there is nothing to wait for.
     void this.run();
+  }
+
+  get endpoint(): string | undefined {
+    return this.where?.name;
   }
 
   get size(): number {
@@ -120,6 +126,7 @@ export class Carrier {
     let effort = fresh();
     for (;;) {
       const endpoint = await effort.choose();
+      this.where = endpoint;
       this.leaving = undefined;
       let answered = false;
       const onAnswer = (): void => {

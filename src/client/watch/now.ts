@@ -4,11 +4,12 @@ import type { Calls } from "../calls/call.js";
 import { kvMethods } from "../calls/methods.js";
 import { isEtcdError } from "../errors.js";
 import type { ReadRange, StreamOptions } from "./rider.js";
+import { SharedRead } from "./shared-read.js";
 
 export class NowReader {
   private readonly calls: Calls;
   /** Reads that were not sent yet: others may join them, as all they need is a read that comes after their call. */
-  private readonly unsent = new Map<string, Promise<rpc.ResponseHeader | undefined>>();
+  private readonly unsent = new Map<string, SharedRead<rpc.ResponseHeader | undefined>>();
 
   constructor(calls: Calls) {
     this.calls = calls;
@@ -23,14 +24,21 @@ export class NowReader {
     // Who may read one range may not read another, so with permissions everyone asks for their own.
     if (auth !== undefined) return this.ask(range, options, signal);
     const key = keyOf(options);
-    const joined = this.unsent.get(key) ?? this.inThisTurn(key, range, options);
-    return (await joined) ?? this.ask(range, options, signal);
+    const unsent = this.unsent.get(key);
+    const joined = unsent?.over === false ? unsent : this.inThisTurn(key, range, options);
+    const header = await joined.join(signal);
+    return header ?? this.ask(range, options, signal);
   }
 
-  private inThisTurn(key: string, range: ReadRange, options: StreamOptions): Promise<rpc.ResponseHeader | undefined> {
-    const reading = Promise.resolve().then(() => {
-      this.unsent.delete(key);
-      return this.ask(range, options, this.calls.wiring.closing);
+  private inThisTurn(
+    key: string,
+    range: ReadRange,
+    options: StreamOptions,
+  ): SharedRead<rpc.ResponseHeader | undefined> {
+    const reading: SharedRead<rpc.ResponseHeader | undefined> = new SharedRead(async (signal) => {
+      await Promise.resolve();
+      if (this.unsent.get(key) === reading) this.unsent.delete(key);
+      return this.ask(range, options, signal);
     });
     this.unsent.set(key, reading);
     return reading;

@@ -16,10 +16,14 @@ export function refusedForToken(response: WatchResponse): boolean {
   return name !== undefined && tokenRefusals.has(name);
 }
 
-/** The error for a watch that is cancelled for good; `resumeRevision` is the next one it would have passed on. */
-export function cancellation(response: WatchResponse, resumeRevision: bigint): EtcdError {
+/**
+ * The error for a watch that is cancelled for good by `endpoint`; `resumeRevision` is the next one it would have passed
+ * on.
+ */
+export function cancellation(response: WatchResponse, resumeRevision: bigint, endpoint?: string): EtcdError {
   const { compactRevision, cancelReason } = response;
-  if (compactRevision > 0n) return new CompactedError({ compactRevision, resumeRevision }, {});
+  const where = { endpoint, attempts: 1 };
+  if (compactRevision > 0n) return new CompactedError({ compactRevision, resumeRevision }, where);
   const text = cancelText(cancelReason);
   const name = statusName(text);
   return new EtcdError(text === "" ? "the server canceled the watch" : `the watch was refused: ${text}`, {
@@ -27,5 +31,6 @@ export function cancellation(response: WatchResponse, resumeRevision: bigint): E
     grpcStatus: name === undefined ? Code.CANCELLED : status[name].code,
     outcome: "not-applied",
     serverMessage: text,
+    ...where,
   });
 }

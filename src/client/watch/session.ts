@@ -81,8 +81,8 @@ export class WatchSession implements Rider {
     this.started.catch(() => {});
     this.patience.begin(options.timeoutMs ?? options.maxDisconnectedMs);
     const { signal } = options;
-    if (signal !== undefined) this.unlisten.push(onAbort(signal, () => this.finish(aborted(signal.reason))));
-    this.unlisten.push(onAbort(calls.wiring.closing, () => this.finish(undefined)));
+    if (signal !== undefined) this.endWith(signal, () => this.finish(aborted(signal.reason)));
+    this.endWith(calls.wiring.closing, () => this.finish(undefined));
     this.running = this.start();
   }
 
@@ -180,7 +180,8 @@ export class WatchSession implements Rider {
       carrier?.dropToken();
       return this.place();
     }
-    const error = cancellation(response, this.bookmark?.resume ?? this.create.startRevision);
+    const resume = this.bookmark?.resume ?? this.create.startRevision;
+    const error = cancellation(response, resume, carrier?.endpoint);
     if (this.options.deliver === "news") return this.finish(error);
     this.inbox.push(response);
     this.finish(undefined, error);
@@ -189,7 +190,7 @@ export class WatchSession implements Rider {
   detached(cause: unknown): void {
     if (this.state === "closed") return;
     if (this.state !== "stale") this.state = this.confirmedOnce ? "disconnected" : "starting";
-    this.patience.cause = cause;
+    this.patience.failed(cause, this.carrier?.endpoint);
     if (!this.confirmedOnce) return;
     this.outage.begin();
     this.patience.begin(this.options.maxDisconnectedMs);
@@ -210,6 +211,11 @@ export class WatchSession implements Rider {
 
   heardOf(revision: bigint): void {
     this.bookmark?.heardOf(revision);
+  }
+
+  /** One that has ended already listens to nothing any more. */
+  private endWith(signal: AbortSignal, end: () => void): void {
+    if (this.state !== "closed") this.unlisten.push(onAbort(signal, end));
   }
 
   private async start(): Promise<void> {
@@ -234,7 +240,7 @@ export class WatchSession implements Rider {
       } catch (error) {
         // However long it takes: it is `patience` that ends it.
         if (!isEtcdError(error) || !error.retryable || this.closer.signal.aborted) throw error;
-        this.patience.cause = error;
+        this.patience.failed(error.cause ?? error, error.endpoint);
       }
     }
   }

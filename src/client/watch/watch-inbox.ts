@@ -113,9 +113,18 @@ export class WatchInbox implements AsyncIterable<WatchResponse> {
     return entry.response;
   }
 
-  /** Resolves with true when there is a message to read, with false at the end; rejects with the error, once. */
-  async ready(): Promise<boolean> {
+  /** Readers that have left get to know it. */
+  wakeReaders(): void {
+    wake(this.readers);
+  }
+
+  /**
+   * Resolves with true when there is a message to read, with false at the end, or after `wakeReaders` if the reader has
+   * left; rejects with the error, once.
+   */
+  async ready(hasLeft: () => boolean = () => false): Promise<boolean> {
     for (;;) {
+      if (hasLeft()) return false;
       if (!this.empty) return true;
       if (this.ending !== undefined) return this.over(this.ending);
       await waiting(this.readers);

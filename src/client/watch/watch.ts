@@ -97,7 +97,7 @@ class TypedWatch<V> implements Watch<V> {
         const revision = await scope.within(answer);
         if (revision !== undefined) return revision;
       }
-      throw progressFailure(scope);
+      throw progressFailure(scope, closing.aborted || !scope.signal.aborted);
     } finally {
       scope.dispose();
     }
@@ -165,25 +165,26 @@ class Reader<T> implements AsyncIterator<T> {
       if (this.left) return { value: undefined, done: true };
       const value = this.read();
       if (value !== undefined) return { value, done: false };
-      if (!(await this.session.inbox.ready())) return { value: undefined, done: true };
+      if (!(await this.session.inbox.ready(() => this.left))) return { value: undefined, done: true };
     }
   }
 
   /** Breaking out of a loop leaves the watch open. */
   return(): Promise<IteratorResult<T>> {
     this.left = true;
+    this.session.inbox.wakeReaders();
     return Promise.resolve({ value: undefined, done: true });
   }
 }
 
-function progressFailure(scope: CallScope): EtcdError {
-  const aborted = scope.signal.aborted;
-  const timedOut = !aborted && scope.remainingMs() === 0;
+/** `ended`: by the watch's own end or the client's, if time did not run out, and not by the caller. */
+function progressFailure(scope: CallScope, ended: boolean): EtcdError {
+  const timedOut = !scope.signal.aborted && scope.remainingMs() === 0;
   return new EtcdError(timedOut ? `no progress within ${scope.timeoutMs} ms` : "the watch ended before it progressed", {
-    code: aborted ? "Aborted" : timedOut ? "TimedOut" : "ClientClosed",
+    code: timedOut ? "TimedOut" : ended ? "ClientClosed" : "Aborted",
     grpcStatus: timedOut ? Code.DEADLINE_EXCEEDED : Code.CANCELLED,
     outcome: "not-applied",
     retryable: timedOut,
-    cause: aborted ? scope.signal.reason : undefined,
+    cause: ended ? undefined : scope.signal.reason,
   });
 }
