@@ -26,6 +26,8 @@ export class FakeKeepAlive implements Transport {
   leader = 1n;
   term = 2n;
   ttlSeconds = 9n;
+  /** What becomes of revocations. */
+  revocation: TransportError | undefined;
 
   constructor(names: readonly string[]) {
     names.forEach((name, index) => {
@@ -74,6 +76,9 @@ export class FakeKeepAlive implements Transport {
         const reply = LeaseGrantResponse.fromPartial({ header, ID, TTL: this.ttlSeconds });
         return method.decode(LeaseGrantResponse.encode(reply).finish());
       }
+      case "LeaseRevoke":
+        if (this.revocation !== undefined) throw this.revocation;
+        return method.decode(new Uint8Array(0));
       case "Status": {
         const reply = StatusResponse.fromPartial({
           header,

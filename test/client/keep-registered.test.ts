@@ -61,7 +61,8 @@ describe.each(targets)("registration", (target) => {
       await expect.poll(() => direct.get("kept/d"), { timeout: 10_000, interval: 10 }).toBeUndefined();
       await expect.poll(() => registration.signal.aborted).toBe(true);
       expect(registration.signal.reason).toEqual(new Error("shutting down"));
-      await expect(keepRegistered(direct, "kept/d", "1", { signal: stop.signal })).rejects.toThrow("shutting down");
+      const late = keepRegistered(direct, "kept/d", "1", { signal: stop.signal });
+      await expect(late).rejects.toMatchObject({ code: "Aborted", cause: new Error("shutting down") });
 
       const client = createClient({ endpoints: server.endpoint });
       const orphan = await keepRegistered(client, "kept/e", "1", { ttl: 2 });

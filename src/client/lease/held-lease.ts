@@ -39,7 +39,8 @@ export class HeldLease implements Lease {
   private settleLost: (error: LeaseLostError) => void = () => {};
   private renewal: RenewalHandle | undefined;
   private deadlineMs: number;
-  private suspect = false;
+  /** Only a renewal sent since then can tell whether the lease lives; undefined while there is no doubt. */
+  private suspectSinceMs: number | undefined;
   private timer: NodeJS.Timeout | undefined;
   private lastFailure: unknown;
 
@@ -64,7 +65,7 @@ export class HeldLease implements Lease {
 
   get state(): LeaseState {
     if (this.over || this.leftMs() < 1) return "lost";
-    return this.suspect ? "suspect" : "held";
+    return this.suspectSinceMs === undefined ? "held" : "suspect";
   }
 
   get remainingMs(): number {
@@ -83,11 +84,16 @@ export class HeldLease implements Lease {
   release(): void {
     this.renewal?.stop();
     this.renewal = undefined;
-    this.suspect = false;
   }
 
   async revoke(options: CallOptions = {}): Promise<void> {
-    await this.parts.book.revoke(this.id, options);
+    try {
+      await this.parts.book.revoke(this.id, options);
+    } catch (error) {
+      if (isEtcdError(error, "LeaseNotFound")) this.lose("revoked");
+      else if (isEtcdError(error) && error.outcome === "unknown") this.doubt();
+      throw error;
+    }
     this.lose("revoked");
   }
 
@@ -99,7 +105,6 @@ export class HeldLease implements Lease {
       await this.revoke({ retry: "idempotent" });
     } catch (error) {
       if (!isEtcdError(error, "LeaseNotFound")) throw error;
-      this.lose("revoked");
     }
   }
 
@@ -127,9 +132,15 @@ export class HeldLease implements Lease {
         this.lastFailure = error;
       },
       onLate: () => {
-        this.suspect = true;
+        this.suspectSinceMs = this.nowMs();
       },
     });
+  }
+
+  /** A renewal that is sent from now on tells, if there is to be one. */
+  private doubt(): void {
+    this.suspectSinceMs = this.nowMs();
+    this.renewal?.now();
   }
 
   /** An answer without a TTL says that the lease is gone: before its time, because someone revoked it. */
@@ -138,7 +149,7 @@ export class HeldLease implements Lease {
     if (this.leftMs() < 1) return this.runOut();
     if (ttlSeconds <= 0) return this.lose("revoked");
     this.ttl = ttlSeconds;
-    this.suspect = false;
+    if (this.suspectSinceMs !== undefined && sentAtMs >= this.suspectSinceMs) this.suspectSinceMs = undefined;
     this.lastFailure = undefined;
     this.deadlineMs = Math.max(this.deadlineMs, sentAtMs + ttlSeconds * 1000);
     this.arm();
@@ -162,6 +173,10 @@ export class HeldLease implements Lease {
   }
 
   private leftMs(): number {
-    return Math.max(0, this.deadlineMs - this.parts.calls.wiring.settings.clock.now());
+    return Math.max(0, this.deadlineMs - this.nowMs());
+  }
+
+  private nowMs(): number {
+    return this.parts.calls.wiring.settings.clock.now();
   }
 }

@@ -2,6 +2,7 @@
  * A key that is there for as long as its process is: put under a lease of its own, and put again under a new one when
  * the lease is lost. One task does all the writing, so that an old value never overwrites a newer one.
  */
+import { Code } from "../../../proto/status.js";
 import { onAbort, sleep } from "../calls/abort.js";
 import { EtcdError, isEtcdError } from "../errors.js";
 import { bytes } from "../kv/codec.js";
@@ -86,7 +87,7 @@ class KeptRegistration implements Registration {
 
   async begin(): Promise<void> {
     const { signal } = this.options;
-    signal?.throwIfAborted();
+    if (signal?.aborted === true) throw givenUp(signal.reason);
     const unlink = signal === undefined ? (): void => {} : onAbort(signal, () => this.stop(signal.reason));
     try {
       await this.settle();
@@ -183,6 +184,11 @@ class KeptRegistration implements Registration {
     if (isEtcdError(cause)) return cause;
     return new EtcdError("the registration has ended", { code: "Aborted", grpcStatus: 0, outcome: "unknown", cause });
   }
+}
+
+function givenUp(cause: unknown): EtcdError {
+  const facts = { code: "Aborted", grpcStatus: Code.CANCELLED, outcome: "not-applied", cause } as const;
+  return new EtcdError("the registration was given up", facts);
 }
 
 /** A server that is away comes back, and a lease that was lost is followed by another; a refusal stays one. */

@@ -11,6 +11,7 @@ import { streamMethods } from "../calls/methods.js";
 import { CallScope } from "../calls/scope.js";
 import type { Endpoint } from "../connection/endpoints.js";
 import { type Duplex, TransportError } from "../connection/transport.js";
+import { EtcdError } from "../errors.js";
 import { sizeOf } from "../kv/convert.js";
 
 /** A server is given this long to answer a renewal, less for short leases. */
@@ -23,7 +24,7 @@ const timerMsMax = 2 ** 31 - 1;
 export interface RenewalListener {
   /** `sentAtMs` is when the request was sent: the server cannot have counted the TTL from earlier. */
   onAnswer(response: LeaseKeepAliveResponse, sentAtMs: number): void;
-  /** A failure that stopped the stream; renewing goes on. */
+  /** A failure that stopped the stream, an EtcdError that says where; renewing goes on. */
   onFailure(error: unknown): void;
   /** The renewal comes later than it is due, by more than a third of the TTL: this process was suspended. */
   onLate?(): void;
@@ -35,6 +36,8 @@ type KeepAliveDuplex = Duplex<LeaseKeepAliveRequest, LeaseKeepAliveResponse>;
 interface Line {
   readonly stream: KeepAliveDuplex;
   readonly asked: Map<bigint, { readonly renewal: Renewal; readonly sentAtMs: number }[]>;
+  /** Why it was left, if it did not just break. */
+  leftFor: TransportError | undefined;
 }
 
 /** One holder's renewals of one lease. */
@@ -120,7 +123,7 @@ export class Renewals {
           await this.renewUntilRefused(scope);
         } catch (error) {
           if (scope.signal.aborted) return;
-          for (const { listener } of this.renewals) listener.onFailure(error);
+          this.tell(error);
           await scope.sleep(pauseAfterRefusalMs);
         }
       }
@@ -143,11 +146,17 @@ export class Renewals {
             effort = this.begin(scope);
           },
         });
-        if (outcome === "broken") throw endedByServer();
+        if (outcome === "broken") throw unavailable("the server ended the keepalive stream");
       } catch (error) {
+        // What another attempt may mend is the cause, should none mend it in time.
+        if (error instanceof TransportError && !scope.signal.aborted) this.tell(passingFailure(endpoint, error));
         await effort.recover(endpoint, error);
       }
     }
+  }
+
+  private tell(failure: unknown): void {
+    for (const { listener } of this.renewals) listener.onFailure(failure);
   }
 
   private begin(scope: CallScope): Effort {
@@ -160,7 +169,7 @@ export class Renewals {
     endpoint: Endpoint,
     { signal, onAnswer }: { signal: AbortSignal; onAnswer: (response: LeaseKeepAliveResponse) => void },
   ): Promise<"broken" | "leader elsewhere"> {
-    const line: Line = { stream, asked: new Map() };
+    const line: Line = { stream, asked: new Map(), leftFor: undefined };
     try {
       // The last lease may have left while the stream was made: another session may be running by now.
       if (!signal.aborted) this.attached(line);
@@ -170,6 +179,8 @@ export class Renewals {
         if (line.asked.size === 0 && this.leaderElsewhere(endpoint)) return "leader elsewhere";
       }
       return "broken";
+    } catch (error) {
+      throw line.leftFor ?? error;
     } finally {
       this.detached(line);
     }
@@ -211,7 +222,10 @@ export class Renewals {
     else others.push(asked);
     line.stream.write({ ID: id });
     const waitMs = Math.max(answerMs.min, Math.min(answerMs.max, renewal.ttlMs / 3));
-    renewal.timer = setTimeout(() => line.stream.cancel(), waitMs);
+    renewal.timer = setTimeout(() => {
+      line.leftFor ??= unavailable(`no answer to a renewal within ${Math.round(waitMs)} ms`);
+      line.stream.cancel();
+    }, waitMs);
   }
 
   private answered(response: LeaseKeepAliveResponse, line: Line): void {
@@ -245,6 +259,18 @@ function newRenewal(id: bigint, ttlMs: number, listener: RenewalListener): Renew
   return { id, listener, ttlMs, inFlight: false, due: false, timer: undefined };
 }
 
-function endedByServer(): TransportError {
-  return new TransportError("the server ended the keepalive stream", { grpcStatus: Code.UNAVAILABLE, sent: true });
+function unavailable(message: string): TransportError {
+  return new TransportError(message, { grpcStatus: Code.UNAVAILABLE, sent: true });
+}
+
+function passingFailure({ name }: Endpoint, cause: TransportError): EtcdError {
+  return new EtcdError(`${name}: ${cause.message}`, {
+    code: cause.sent ? "ConnectionLost" : "ConnectFailed",
+    grpcStatus: cause.grpcStatus,
+    outcome: cause.sent ? "unknown" : "not-applied",
+    endpoint: name,
+    attempts: 1,
+    retryable: true,
+    cause,
+  });
 }

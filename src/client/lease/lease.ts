@@ -15,6 +15,7 @@ export class LeaseBook implements Leases {
   private readonly calls: Calls;
   private readonly renewals: Renewals;
   private readonly held = new Set<HeldLease>();
+  private closed = false;
 
   constructor(calls: Calls, renewals: Renewals) {
     this.calls = calls;
@@ -56,6 +57,7 @@ export class LeaseBook implements Leases {
 
   /** Every lease still held is given up as "closed"; the server lets them run out. */
   async close(): Promise<void> {
+    this.closed = true;
     for (const lease of this.held) lease.lose("closed");
     await this.renewals.close();
   }
@@ -82,6 +84,8 @@ export class LeaseBook implements Leases {
     const lease = new HeldLease({ book: this, calls: this.calls, renewals: this.renewals }, granted, keepAlive);
     this.held.add(lease);
     onAbort(lease.signal, () => this.held.delete(lease));
+    // Its answer and the end of the client may come in one turn.
+    if (this.closed) lease.lose("closed");
     return lease;
   }
 }

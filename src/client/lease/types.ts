@@ -11,7 +11,8 @@ export interface LeaseInfo {
   readonly keys: Bytes[];
 }
 /**
- * "held": surely alive. "suspect": this process was suspended for a while, and only the renewal now under way can tell.
+ * "held": surely alive. "suspect": only a renewal can tell, because this process was suspended for a while, or because
+ * a revocation got no answer.
  * "lost": see the signal's reason.
  */
 export type LeaseState = "held" | "suspect" | "lost";
@@ -35,7 +36,10 @@ export interface Lease extends AsyncDisposable {
   refresh(options?: CallOptions): Promise<number>;
   /** Stops renewing; the lease then runs out by itself. */
   release(): void;
-  /** Ends the lease and deletes its keys. If that fails, the lease is still held and renewed. */
+  /**
+   * Ends the lease and deletes its keys. If that fails, the lease is still held and renewed; it is lost if the server
+   * knows no such lease, and "suspect" until the next renewal if the outcome is unknown.
+   */
   revoke(options?: CallOptions): Promise<void>;
 }
 export interface Leases {
