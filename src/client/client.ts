@@ -21,7 +21,6 @@ import type { Header, RevisionInput } from "./kv/types.js";
 import { Renewals } from "./lease/keepalive.js";
 import { LeaseBook } from "./lease/lease.js";
 import type { Leases } from "./lease/types.js";
-import { publishLeader } from "./observe/channels.js";
 import { type CallOptions, type ClientOptions, settingsOf } from "./options.js";
 import { rawClient } from "./raw/raw.js";
 import type { RawClient } from "./raw/raw-types.js";
@@ -34,10 +33,7 @@ export function createClient(options: ClientOptions): EtcdClient {
   const links = new Links(board);
   const endpoints = new Endpoints(settings, options.transport ?? grpcTransport, links);
   const credentials = new Credentials(settings.auth, (login) => authenticate(calls, login));
-  const leader = new LeaderTracker((change) => {
-    board.publish({ type: "leader", ...change });
-    publishLeader(change);
-  });
+  const leader = new LeaderTracker((change) => board.publish({ type: "leader", ...change }));
   const wiring = new Wiring({ settings, endpoints, credentials, leader, board, links });
   const calls: Calls = new Calls(wiring);
   const { namespace = "" } = options;

@@ -30,15 +30,16 @@ export type { ClusterInfo, EndpointInfo } from "./calls/membership.js";
 export type { ClientState, StatusEvent } from "./calls/status-board.js";
 export { createClient } from "./client.js";
 export { type DiscoverOptions, discover, type SrvRecord, type SrvResolver } from "./connection/srv.js";
-export type {
-  Connection,
-  ConnectionEvent,
-  ConnectionSettings,
-  Duplex,
-  Method,
-  MethodFacts,
-  Transport,
-  WireCall,
+export {
+  type Connection,
+  type ConnectionEvent,
+  type ConnectionSettings,
+  type Duplex,
+  type Method,
+  type MethodFacts,
+  type Transport,
+  TransportError,
+  type WireCall,
 } from "./connection/transport.js";
 export { optionsFromEnv } from "./env.js";
 export {
