@@ -27,7 +27,7 @@ export function decodeCheckpoint(value: Bytes): Checkpoint {
   const { revision, after, of, step } = record;
   const shaped = typeof revision === "string" && /^\d+$/.test(revision) && typeof of === "string";
   if (!shaped || typeof step !== "string" || (after !== undefined && typeof after !== "string")) {
-    throw new TypeError(`the key of the checkpoint holds something else: ${text.slice(0, 100)}`);
+    throw new TypeError(`the key of the checkpoint holds something else (${value.length} bytes)`);
   }
   const key = after === undefined ? {} : { after: Buffer.from(after, "base64") };
   return { revision: BigInt(revision), ...key, of, step };
@@ -38,7 +38,7 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
     const value: unknown = JSON.parse(text);
     return typeof value === "object" && value !== null ? { ...value } : {};
   } catch {
-    // Told with the text by the caller, as everything that is no checkpoint is.
+    // Told by the caller, as everything that is no checkpoint is.
     return {};
   }
 }

@@ -94,7 +94,8 @@ export class Destination {
       try {
         return await attempt();
       } catch (error) {
-        const passing = isEtcdError(error) && (error.retryable || error.outcome === "unknown");
+        // The next attempt finds out what became of this one, and also where that is known and its results are lost.
+        const passing = isEtcdError(error) && (error.retryable || error.outcome !== "not-applied");
         if (!passing || signal?.aborted === true || isEtcdError(error, "ClientClosed")) throw error;
         if (performance.now() - startMs >= maxDisconnectedMs) throw error;
         await pause(signal);

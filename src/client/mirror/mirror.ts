@@ -93,7 +93,10 @@ class Mirror {
 
   private begin(): Position | undefined {
     const { since } = this.options;
-    return since === undefined ? undefined : { revision: BigInt(since) - 1n };
+    if (since === undefined) return undefined;
+    // Watches take revision 0 for now.
+    if (BigInt(since) < 1n) throw new RangeError(`the first revision is 1, and not ${since}`);
+    return { revision: BigInt(since) - 1n };
   }
 
   /** The base, from the start or from where a position says. */
