@@ -36,6 +36,7 @@ export class FakeCluster implements Transport {
   /** What the member list says. */
   memberList: MemberListResponse["members"] = [];
   readonly closed: string[] = [];
+  private readonly connections: { readonly endpoint: string; readonly settings: ConnectionSettings }[] = [];
 
   constructor(names: readonly string[]) {
     names.forEach((name, index) => this.add(name, { memberId: BigInt(index + 1) }));
@@ -65,7 +66,15 @@ export class FakeCluster implements Transport {
     return member;
   }
 
+  /** The connections to it break, and the transport makes new ones before anybody asks. */
+  blink(endpoint: string): void {
+    for (const { settings } of this.connections.filter((connection) => connection.endpoint === endpoint)) {
+      for (const type of ["disconnected", "connected"] as const) settings.onConnection?.({ type, endpoint });
+    }
+  }
+
   connect(endpoint: string, settings: ConnectionSettings): Connection {
+    this.connections.push({ endpoint, settings });
     let ready = false;
     return {
       isReady: () => ready && this.member(endpoint).up,

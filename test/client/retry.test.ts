@@ -1,6 +1,7 @@
 /** The retry matrix, through a client whose transport does as it is told. */
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { Code, type StatusName, status } from "../../proto/status.js";
+import { backoffMs } from "../../src/client/calls/retry.js";
 import type { Connection, Duplex, Method, Transport, WireCall } from "../../src/client/connection/transport.js";
 import { TransportError } from "../../src/client/connection/transport.js";
 import { type ClientOptions, createClient, type EtcdError } from "../../src/client/index.js";
@@ -12,11 +13,17 @@ interface Attempt {
   readonly endpoint: string;
   readonly path: string;
   readonly metadata: Readonly<Record<string, string>>;
+  readonly deadlineMs: number | undefined;
 }
 
 /** A transport that meets each attempt with the next fate, and with "ok" when there is none left. */
 class ScriptedTransport implements Transport {
   readonly attempts: Attempt[] = [];
+  /** How long each connection was given to become ready. */
+  readonly connectMs: number[] = [];
+  connected = true;
+  /** Called with each attempt, before its fate. */
+  meanwhile: () => void = () => {};
   private readonly fates: Fate[];
 
   constructor(fates: readonly Fate[]) {
@@ -25,8 +32,10 @@ class ScriptedTransport implements Transport {
 
   connect(endpoint: string): Connection {
     return {
-      isReady: () => true,
-      ready: () => Promise.resolve(),
+      isReady: () => this.connected,
+      ready: async ({ timeoutMs }) => {
+        this.connectMs.push(timeoutMs);
+      },
       unary: (method, _request, call) => this.answer(endpoint, method, call),
       serverStream: () => never(),
       duplex: <Req, Res>(): Duplex<Req, Res> => never(),
@@ -37,7 +46,8 @@ class ScriptedTransport implements Transport {
   private async answer<Req, Res>(endpoint: string, method: Method<Req, Res>, call: WireCall): Promise<Res> {
     // The client's own questions are no attempts.
     if (method.path.endsWith("/Status")) return method.decode(Buffer.alloc(0));
-    this.attempts.push({ endpoint, path: method.path, metadata: call.metadata });
+    this.attempts.push({ endpoint, path: method.path, metadata: call.metadata, deadlineMs: call.deadlineMs });
+    this.meanwhile();
     const fate = this.fates.shift() ?? "ok";
     if (fate === "ok") return method.decode(Buffer.alloc(0));
     if (fate === "hang") {
@@ -159,6 +169,22 @@ describe("a write", () => {
     expect(performance.now() - startMs).toBeLessThan(2_000);
   });
 
+  it("is offered around for no longer than its patience while there is no leader, however long a pause would be", async () => {
+    vi.useFakeTimers();
+    const { transport, client } = scripted(Array.from({ length: 200 }, () => refusal("NoLeader")));
+    const random = vi.spyOn(Math, "random").mockReturnValue(0.99);
+    for (let pause = 0; pause < 6; pause++) random.mockReturnValueOnce(0);
+    const failing = failureOf(client.put("k", "v"));
+    await vi.advanceTimersByTimeAsync(599);
+    const { length } = transport.attempts;
+    await vi.advanceTimersByTimeAsync(3);
+    // One more at the end: an election that was nearly over is over by then.
+    expect(transport.attempts.length).toBeGreaterThan(length);
+    expect(await failing).toMatchObject({ code: "NoLeader", outcome: "not-applied" });
+    vi.useRealTimers();
+    vi.restoreAllMocks();
+  });
+
   it("asks for a leader, as a linearizable read does", async () => {
     const { transport, client } = scripted([]);
     await client.put("k", "v");
@@ -206,6 +232,44 @@ describe("a read", () => {
     );
     expect(await failureOf(client.get("k"))).toMatchObject({ code: "ConnectionLost", attempts: 3 });
     expect(transport.attempts).toHaveLength(3);
+  });
+});
+
+describe("the time of a call", () => {
+  it("is divided among its attempts: each has what the ones before have left", async () => {
+    let nowMs = 0;
+    const { transport, client } = scripted([dropped, dropped, dropped], { clock: { now: () => nowMs } });
+    transport.meanwhile = () => {
+      nowMs += 200;
+    };
+    await client.get("k", { timeoutMs: 1_000 });
+    expect(transport.attempts.map(({ deadlineMs }) => deadlineMs)).toEqual([1_000, 800, 600, 400]);
+    const late = scripted([dropped, dropped], { clock: { now: () => nowMs } });
+    late.transport.meanwhile = transport.meanwhile;
+    await expect(late.client.get("k", { timeoutMs: 400 })).rejects.toMatchObject({ code: "TimedOut", attempts: 2 });
+  });
+
+  it("is the time for its connections, too", async () => {
+    const { transport, client } = scripted([], { connectTimeoutMs: 700, clock: { now: () => 0 } });
+    transport.connected = false;
+    await client.get("k", { timeoutMs: 300 });
+    await client.get("k", { timeoutMs: 9_000 });
+    expect(transport.connectMs).toEqual([300, 700]);
+  });
+});
+
+describe("pauses between attempts", () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  it("are random up to a limit that doubles, and has an end", () => {
+    const policy = { maxAttempts: 9, baseMs: 25, maxMs: 1_000 };
+    const limits = (): number[] => [0, 1, 2, 3, 5, 6, 99].map((pauses) => backoffMs(policy, pauses));
+    vi.spyOn(Math, "random").mockReturnValue(1);
+    expect(limits()).toEqual([25, 50, 100, 200, 800, 1_000, 1_000]);
+    vi.spyOn(Math, "random").mockReturnValue(0.5);
+    expect(limits()[0]).toBe(12.5);
   });
 });
 

@@ -92,6 +92,73 @@ describe("leader-writes", () => {
       .toBe(1);
   });
 
+  it("does not ask the member again in the same call that has just refused, leader or first in the list", async () => {
+    const refused = new TransportError(status.NoLeader.message, { grpcStatus: status.NoLeader.code, sent: true });
+    for (const routing of ["leader-writes", "pinned"] as const) {
+      const cluster = new FakeCluster(["a", "b"]);
+      const client = clientOf(cluster, { routing });
+      await client.put("k", "v");
+      cluster.member("a").failures.push(refused, refused);
+      await client.put("k", "v");
+      expect(["a", "b"].map((name) => writesAt(cluster, name))).toEqual([2, 1]);
+    }
+  });
+
+  it("waits for the successor of a leader that was lost, however long others believe in that one", async () => {
+    const cluster = new FakeCluster(["a", "b", "c"]);
+    const client = clientOf(cluster);
+    await client.put("k", "v");
+    cluster.member("a").up = false;
+    const asked = cluster.member("b").statusCount;
+    const put = client.put("k", "v");
+    await expect.poll(() => cluster.member("b").statusCount).toBeGreaterThan(asked + 1);
+    expect(["b", "c"].map((name) => writesAt(cluster, name))).toEqual([0, 0]);
+    cluster.leader = 3n;
+    cluster.term = 3n;
+    await put;
+    expect(["b", "c"].map((name) => writesAt(cluster, name))).toEqual([0, 1]);
+  });
+
+  it("asks twice a second, however many writes there are, while nobody leads", async () => {
+    const cluster = new FakeCluster(["a", "b"]);
+    cluster.leader = 0n;
+    let nowMs = 0;
+    const client = clientOf(cluster, { clock: { now: () => nowMs } });
+    await client.put("k", "v");
+    const introduced = cluster.member("a").statusCount;
+    for (const halfSeconds of [1, 2, 3]) {
+      nowMs = halfSeconds * 500;
+      for (let index = 0; index < 10; index++) await client.put("k", "v");
+      expect(cluster.member("a").statusCount - introduced).toBe(halfSeconds);
+    }
+  });
+
+  it("tells of a member that knows no leader", async () => {
+    const cluster = new FakeCluster(["a"]);
+    const client = clientOf(cluster);
+    const { code, message } = status.NoLeader;
+    cluster.member("a").failures.push(new TransportError(message, { grpcStatus: code, sent: true }));
+    const events = client.status();
+    await client.put("k", "v");
+    const told = { type: "unhealthy", endpoint: "a", attempt: 1, cause: { message } };
+    expect([(await events.next()).value, (await events.next()).value]).toMatchObject([{ type: "connected" }, told]);
+  });
+
+  it("tries an endpoint again that failed a while ago", async () => {
+    const cluster = new FakeCluster(["a", "b"]);
+    let nowMs = 0;
+    const client = clientOf(cluster, { routing: "spread", clock: { now: () => nowMs } });
+    cluster.member("a").up = false;
+    for (let index = 0; index < 4; index++) await client.get("k");
+    cluster.member("a").up = true;
+    nowMs = 4_000;
+    for (let index = 0; index < 4; index++) await client.get("k");
+    expect(["a", "b"].map((name) => readsAt(cluster, name))).toEqual([0, 8]);
+    nowMs = 5_001;
+    for (let index = 0; index < 4; index++) await client.get("k");
+    expect(["a", "b"].map((name) => readsAt(cluster, name))).toEqual([2, 10]);
+  });
+
   it("never fails for a wrong hint", async () => {
     const cluster = new FakeCluster(["a", "b", "c"]);
     cluster.leader = 99n;
@@ -220,6 +287,16 @@ describe("a target", () => {
 });
 
 describe("learners", () => {
+  it("are known by their refusal where nobody was asked who he is", async () => {
+    const cluster = new FakeCluster(["voter", "learner"]);
+    const client = clientOf(cluster, { routing: "spread" });
+    const { code, message } = status.NotSupportedForLearner;
+    cluster.member("learner").learner = true;
+    cluster.member("learner").failures.push(new TransportError(message, { grpcStatus: code, sent: true }));
+    for (let index = 0; index < 8; index++) await client.get("k");
+    expect(["voter", "learner"].map((name) => readsAt(cluster, name))).toEqual([8, 1]);
+  });
+
   it("are not used while a voter works", async () => {
     const cluster = new FakeCluster(["a", "b", "c"]);
     cluster.member("c").learner = true;
@@ -311,6 +388,26 @@ describe("another cluster", () => {
     cluster.member("a").up = true;
     expect(await put).toMatchObject({ code: "WrongCluster", outcome: "not-applied" });
     expect(writesAt(cluster, "a")).toBe(1);
+  });
+
+  it("behind a connection that the transport has made anew is found before anything is written", async () => {
+    const cluster = new FakeCluster(["a"]);
+    const client = clientOf(cluster);
+    await client.put("k", "v");
+    cluster.member("a").clusterId = 8n;
+    cluster.blink("a");
+    await expect(client.put("k", "v")).rejects.toMatchObject({ code: "WrongCluster", outcome: "not-applied" });
+    expect(writesAt(cluster, "a")).toBe(1);
+  });
+
+  it("that a spread read finds first gives its caller nothing", async () => {
+    const cluster = new FakeCluster(["a"]);
+    const client = clientOf(cluster, { routing: "spread" });
+    await client.put("k", "v");
+    cluster.add("foreign", { clusterId: 8n });
+    client.setEndpoints(["foreign", "a"]);
+    for (let index = 0; index < 4; index++) expect((await client.list("k")).header.clusterId).toBe(7n);
+    expect(readsAt(cluster, "foreign")).toBe(1);
   });
 
   it("can be looked at by name", async () => {

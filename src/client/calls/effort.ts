@@ -191,7 +191,7 @@ export class Effort {
       case "no-leader":
         this.wiring.tellUnhealthy(endpoint, error, this.attempts);
         if (this.method.kind !== "read" && this.patienceIsOver()) return false;
-        await this.elsewhere(endpoint);
+        await this.elsewhere(endpoint, this.patienceLeftMs());
         return true;
       case "again":
         await this.pause();
@@ -210,9 +210,14 @@ export class Effort {
   }
 
   private patienceIsOver(): boolean {
-    const nowMs = this.wiring.settings.clock.now();
-    this.leaderlessSinceMs ??= nowMs;
-    return !this.scope.endless && nowMs - this.leaderlessSinceMs > noLeaderPatienceMs;
+    this.leaderlessSinceMs ??= this.wiring.settings.clock.now();
+    return this.patienceLeftMs() <= 0;
+  }
+
+  /** Infinity for a call whose patience has not begun to run out, or does not. */
+  private patienceLeftMs(): number {
+    if (this.leaderlessSinceMs === undefined || this.scope.endless) return Number.POSITIVE_INFINITY;
+    return this.leaderlessSinceMs + noLeaderPatienceMs - this.wiring.settings.clock.now();
   }
 
   private othersLeft(endpoint: Endpoint): boolean {
@@ -224,17 +229,18 @@ export class Effort {
     return !this.avoid.has(endpoint) && !this.wiring.endpoints.isForeign(endpoint);
   }
 
-  /** Other endpoints are tried at once; when all have failed, a pause comes before the next round. */
-  private async elsewhere(endpoint: Endpoint): Promise<void> {
+  /** Other endpoints are tried at once; when all have failed, a pause comes before the next round, of so long at most. */
+  private async elsewhere(endpoint: Endpoint, pauseMsMax = Number.POSITIVE_INFINITY): Promise<void> {
     this.avoid.add(endpoint);
     if (this.othersLeft(endpoint)) return;
     this.avoid.clear();
     this.wiring.endpoints.lookAgain();
-    await this.pause();
+    await this.pause(pauseMsMax);
   }
 
-  private async pause(): Promise<void> {
-    await this.scope.sleep(backoffMs(this.wiring.settings.retry, this.pauses++));
+  private async pause(msMax = Number.POSITIVE_INFINITY): Promise<void> {
+    const backoff = backoffMs(this.wiring.settings.retry, this.pauses++);
+    await this.scope.sleep(Math.max(0, Math.min(backoff, msMax)));
     this.checkBounds();
   }
 

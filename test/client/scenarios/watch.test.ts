@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { build } from "esbuild";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { CompactedError, createClient, type EtcdClient, type WatchEvent } from "../../../src/client/index.js";
 import { Cluster, quickTicks } from "../../support/cluster.js";
 import { settled } from "../../support/leader.js";
@@ -235,6 +235,9 @@ describe.each(programs)("watch scenarios of three members against $name", ({ pro
       await cluster.dispose();
       await links.dispose();
     });
+
+    /** A test that fails in the middle is not to be the next one's failure. */
+    afterEach(() => links.heal());
 
     /** A client whose watches go to a follower while it works, and that follower. */
     const besideFollower = async () => {
