@@ -80,6 +80,11 @@ async function failureOf(promise: Promise<unknown>): Promise<EtcdError> {
   );
 }
 
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
 describe("a write", () => {
   it.each<[string, Fate]>([
     ["it never left", { grpcStatus: Code.UNAVAILABLE, message: "No connection established", sent: false }],
@@ -181,8 +186,6 @@ describe("a write", () => {
     // One more at the end: an election that was nearly over is over by then.
     expect(transport.attempts.length).toBeGreaterThan(length);
     expect(await failing).toMatchObject({ code: "NoLeader", outcome: "not-applied" });
-    vi.useRealTimers();
-    vi.restoreAllMocks();
   });
 
   it("asks for a leader, as a linearizable read does", async () => {
@@ -259,10 +262,6 @@ describe("the time of a call", () => {
 });
 
 describe("pauses between attempts", () => {
-  afterEach(() => {
-    vi.restoreAllMocks();
-  });
-
   it("are random up to a limit that doubles, and has an end", () => {
     const policy = { maxAttempts: 9, baseMs: 25, maxMs: 1_000 };
     const limits = (): number[] => [0, 1, 2, 3, 5, 6, 99].map((pauses) => backoffMs(policy, pauses));
