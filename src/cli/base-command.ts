@@ -5,7 +5,7 @@
 
 import type { Interfaces } from "@oclif/core";
 import { Command } from "@oclif/core/command";
-import { ExitCode, quietFailure } from "./exit-code.js";
+import { ExitCode, type Failure, quietFailure } from "./exit-code.js";
 import { environmentName, type Flag, type FlagTable, type FlagValue, type FlagValues, globalFlags } from "./flags.js";
 import { type CommandLine, parseCommandLine, valuesOf } from "./input/command-line.js";
 import { readEnvironment } from "./input/environment.js";
@@ -65,9 +65,14 @@ export abstract class BaseCommand<Table extends FlagTable = FlagTable> extends C
       return parseCommandLine(this.argv, { ...globalFlags, ...this.tables.group, ...this.tables.own });
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
-      await writeError(`Error: ${error.message}\n${this.helpText("usage")}`);
-      throw quietFailure(ExitCode.Error);
+      throw await this.refusal(error.message);
     }
+  }
+
+  /** What the parser says of a line that it refuses: the error, and the usage after it. */
+  protected async refusal(message: string): Promise<Failure> {
+    await writeError(`Error: ${message}\n${this.helpText("usage")}`);
+    return quietFailure(ExitCode.Error);
   }
 
   private async withEnvironment(): Promise<ReadonlyMap<string, FlagValue>> {

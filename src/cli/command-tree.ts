@@ -7,6 +7,10 @@ import type { CommandNode } from "./input/resolve-command.js";
 export interface CommandClass {
   new (argv: string[], config: Config): BaseCommand;
   readonly summary?: string | undefined;
+  readonly usage?: string | readonly string[] | undefined;
+  readonly flags: Readonly<
+    Record<string, { readonly type: string; readonly char?: string; readonly summary?: string }>
+  >;
 }
 
 /** A command. */
@@ -65,6 +69,7 @@ export const commandTree: Root = {
       status: () => import("./commands/auth/status.js"),
     }),
     compaction: leaf("keyValue", () => import("./commands/compaction.js")),
+    completion: leaf("utility", () => import("./commands/completion.js")),
     defrag: leaf("cluster", () => import("./commands/defrag.js")),
     del: leaf("keyValue", () => import("./commands/del.js")),
     downgrade: group("cluster", "Downgrade related commands", {

@@ -6,13 +6,21 @@ import { globalFlags } from "./flags.js";
 import { parseCommandLine } from "./input/command-line.js";
 import { InputError } from "./input/go-number.js";
 import { type Resolved, resolveCommand } from "./input/resolve-command.js";
-import { type HelpSection, listHelp } from "./output/help.js";
+import { type HelpSection, helpSummary, listHelp } from "./output/help.js";
 import { writeError, writeOut } from "./terminal.js";
 
 type Node = Root | Group | Leaf | HelpNode;
 
+/** What shells' completion scripts call, as they call etcdctl: with words and without their remarks. */
+const completionHelpers: Readonly<Record<string, "notes" | "words">> = {
+  __complete: "notes",
+  __completeNoDesc: "words",
+};
+
 /** Runs one command line to its end. Throws Failure, and whatever a call threw. */
 async function run(argv: readonly string[]): Promise<void> {
+  const [first = "", ...rest] = argv;
+  if (Object.hasOwn(completionHelpers, first)) return answerShell(rest, completionHelpers[first] ?? "notes");
   const { node, path, words } = await resolve(argv);
   switch (node.kind) {
     case "command": {
@@ -26,6 +34,11 @@ async function run(argv: readonly string[]): Promise<void> {
     case "help":
       return topic(words);
   }
+}
+
+async function answerShell(words: readonly string[], notes: "notes" | "words"): Promise<void> {
+  const { complete, offerText } = await import("./completion/complete.js");
+  await writeOut(offerText(await complete(commandTree, words), notes));
 }
 
 async function resolve(argv: readonly string[]): Promise<Resolved<Node>> {
@@ -93,7 +106,7 @@ async function summaryOf(node: Group | Leaf | HelpNode): Promise<string> {
     case "group":
       return node.summary;
     case "help":
-      return "Help about any command";
+      return helpSummary;
     case "command":
       return (await node.load()).default.summary ?? "";
   }

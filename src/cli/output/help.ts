@@ -2,6 +2,9 @@
 import type { Flag, FlagTable } from "../flags.js";
 import { formatDuration } from "../input/go-duration.js";
 
+/** Of the one command that has no file of its own. */
+export const helpSummary = "Help about any command";
+
 export interface CommandHelp {
   readonly usage: string;
   readonly text: string;
