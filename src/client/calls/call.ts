@@ -126,8 +126,17 @@ export class Calls {
 
   /** One attempt at a two-way stream; the caller repeats through `effort`. It breaks when its endpoint is removed. */
   async duplex<Req, Res>(method: Method<Req, Res>, effort: Effort, endpoint: Endpoint): Promise<Duplex<Req, Res>> {
-    const { connection, wire } = await effort.prepare(endpoint, "streams");
-    return new MovableDuplex(connection.duplex(method, wire), (stream) => endpoint.carry(stream));
+    // An endpoint that is removed meanwhile closes the connection when this is over.
+    endpoint.begin("streams");
+    try {
+      const { connection, wire } = await effort.prepare(endpoint, "streams");
+      const duplex = new MovableDuplex(connection.duplex(method, wire), (stream) => endpoint.carry(stream));
+      // A transport may listen to the signal only for what is still to come.
+      if (effort.signal.aborted) duplex.cancel();
+      return duplex;
+    } finally {
+      endpoint.end("streams");
+    }
   }
 
   /**
