@@ -116,10 +116,14 @@ export class Claim implements Held {
     this.lose("released");
     const { client, key, session } = this.parts;
     const options = { timeoutMs: withdrawMs };
-    if (session.ownership === "shared" && !session.lease.signal.aborted && !this.foreign) {
-      await client.delete(key, { ...options, retry: "idempotent" });
+    try {
+      if (session.ownership === "shared" && !session.lease.signal.aborted && !this.foreign) {
+        await client.delete(key, { ...options, retry: "idempotent" });
+      }
+    } finally {
+      // A key that stays is taken over by whoever has the next turn.
+      await this.end(options);
     }
-    await this.end(options);
   }
 
   /** If the key was gone already, that is why it is not held any more. */
