@@ -8,9 +8,17 @@ export interface CommandClass {
   new (argv: string[], config: Config): BaseCommand;
   readonly summary?: string | undefined;
   readonly usage?: string | readonly string[] | undefined;
-  readonly flags: Readonly<
-    Record<string, { readonly type: string; readonly char?: string; readonly summary?: string }>
-  >;
+  readonly description?: string | undefined;
+  readonly examples?: readonly unknown[] | undefined;
+  readonly flags: Readonly<Record<string, OclifFlag>>;
+}
+
+/** What a command tells oclif of a flag. */
+interface OclifFlag {
+  readonly type: string;
+  readonly char?: string;
+  readonly summary?: string;
+  readonly default?: unknown;
 }
 
 /** A command. */

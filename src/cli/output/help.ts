@@ -54,7 +54,8 @@ function flagNames(name: string, flag: Flag): string {
   return `${short}--${name}${flag.kind === "boolean" ? "" : `=${flag.kind}`}`;
 }
 
-function defaultText(flag: Flag): string {
+/** What the help says of a default that is worth it, with a blank before it. */
+export function defaultText(flag: Flag): string {
   switch (flag.kind) {
     case "boolean":
       return flag.initial ? " (default true)" : "";
