@@ -11,6 +11,7 @@ import {
   TransportError,
   type WireCall,
 } from "../../src/client/index.js";
+import { StoreTransport } from "../support/store-transport.js";
 import { WatchTransport } from "../support/watch-transport.js";
 
 const clients: EtcdClient[] = [];
@@ -215,5 +216,20 @@ describe("a lease", () => {
       ([granted]) => expect(granted).toMatchObject({ state: "lost", remainingMs: 0 }),
       (error: unknown) => expect(error).toMatchObject({ code: "ClientClosed" }),
     );
+  });
+});
+
+describe("a scan whose stream is silent", () => {
+  it("waits as long as it may, also for longer than timers count", async () => {
+    const transport = new StoreTransport({ always: { hangAfter: 1 } });
+    const client = connected(transport);
+    for (let number = 0; number < 40; number++) await client.put(`k/${number}`, "");
+    const stop = new AbortController();
+    const scan = client.scan({ prefix: "k/" }, { timeoutMs: 2 ** 32, signal: stop.signal }).pages();
+    const pages = scan[Symbol.asyncIterator]();
+    for (let page = 0; page < 2; page++) await pages.next();
+    expect(await soon(pages.next())).toBe("pending");
+    expect(transport.requests.filter(({ name }) => name === "RangeStream")).toHaveLength(1);
+    stop.abort();
   });
 });

@@ -3,11 +3,11 @@ import { Code } from "../../../proto/status.js";
 import { EtcdError } from "../errors.js";
 import type { Settings, Target } from "../options.js";
 import { endpointList } from "../options.js";
-import { type Channel, Endpoint } from "./endpoint.js";
+import { Endpoint } from "./endpoint.js";
 import { discover, srvEndpoint } from "./srv.js";
 import type { ConnectionEvent, Transport } from "./transport.js";
 
-export { type Channel, Endpoint };
+export { Endpoint };
 
 /** An endpoint that failed is tried last for this long. */
 const coolDownMs = 5_000;

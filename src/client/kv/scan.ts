@@ -29,6 +29,8 @@ const pageBytes = 1024 * 1024;
 const firstPageKeys = 16;
 /** A page with more would read faster, and cost more memory when large values follow small ones. */
 const pageKeysMaxDefault = 512;
+/** Timers count no further: that is as good as for ever. */
+const timerMsMax = 2 ** 31 - 1;
 
 /** The clusters that were asked for RangeStream and do not offer it, by client. */
 const withoutStream = new WeakMap<Wiring, Set<bigint>>();
@@ -122,7 +124,7 @@ async function watched<T>(
   stalled: AbortController,
   timeoutMs: number,
 ): Promise<IteratorResult<T, unknown>> {
-  const timer = timeoutMs === Number.POSITIVE_INFINITY ? undefined : setTimeout(() => stalled.abort(), timeoutMs);
+  const timer = timeoutMs > timerMsMax ? undefined : setTimeout(() => stalled.abort(), timeoutMs);
   try {
     return await answers.next();
   } finally {
