@@ -35,7 +35,9 @@ export interface CommandTables<Table extends FlagTable> {
 export abstract class BaseCommand<Table extends FlagTable = FlagTable> extends Command {
   static override strict = false;
   protected abstract readonly tables: CommandTables<Table>;
-  private given: ReadonlyMap<string, FlagValue> = new Map();
+  /** Flags that every command of this program accepts. */
+  protected readonly globals: FlagTable = globalFlags;
+  protected given: ReadonlyMap<string, FlagValue> = new Map();
 
   /** The command itself. Throws Failure; anything else a call throws is printed as etcdctl would. */
   protected abstract execute(call: Call<Table>): Promise<void>;
@@ -62,7 +64,7 @@ export abstract class BaseCommand<Table extends FlagTable = FlagTable> extends C
 
   private async readLine(): Promise<CommandLine> {
     try {
-      return parseCommandLine(this.argv, { ...globalFlags, ...this.tables.group, ...this.tables.own });
+      return parseCommandLine(this.argv, { ...this.globals, ...this.tables.group, ...this.tables.own });
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       throw await this.refusal(error.message);

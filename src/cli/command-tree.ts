@@ -27,12 +27,15 @@ export interface Leaf extends CommandNode {
   readonly title: Title;
   readonly load: () => Promise<{ readonly default: CommandClass }>;
 }
+/** Whatever can stand under a word. */
+export type Node = Leaf | Group | HelpNode;
+
 /** Commands under one word. */
 export interface Group extends CommandNode {
   readonly kind: "group";
   readonly title: Title;
   readonly summary: string;
-  readonly children: Readonly<Record<string, Leaf>>;
+  readonly children: Readonly<Record<string, Node>>;
 }
 /** `help` is answered by the entry point, which knows the whole tree. */
 export interface HelpNode extends CommandNode {
@@ -41,7 +44,7 @@ export interface HelpNode extends CommandNode {
 }
 export interface Root extends CommandNode {
   readonly kind: "root";
-  readonly children: Readonly<Record<string, Leaf | Group | HelpNode>>;
+  readonly children: Readonly<Record<string, Node>>;
 }
 
 /** Headings of the root help. */
@@ -62,6 +65,25 @@ function group(title: Title, summary: string, children: Record<string, Leaf["loa
   const leaves = Object.entries(children).map(([name, load]) => [name, leaf(title, load)] as const);
   return { kind: "group", title, summary, flags, children: Object.fromEntries(leaves) };
 }
+
+/** etcdutl, for files at rest. */
+const offlineTool: Group = {
+  kind: "group",
+  program: "etcdutl",
+  title: "utility",
+  summary: "etcdutl: works on snapshots and data directories, without a server",
+  children: {
+    defrag: leaf("utility", () => import("./commands/utl/defrag.js")),
+    hashkv: leaf("utility", () => import("./commands/utl/hashkv.js")),
+    help: { kind: "help", title: "utility" },
+    migrate: leaf("utility", () => import("./commands/utl/migrate.js")),
+    snapshot: group("utility", "Manages etcd node snapshots", {
+      restore: () => import("./commands/utl/snapshot/restore.js"),
+      status: () => import("./commands/utl/snapshot/status.js"),
+    }),
+    version: leaf("utility", () => import("./commands/utl/version.js")),
+  },
+};
 
 export const commandTree: Root = {
   kind: "root",
@@ -130,7 +152,9 @@ export const commandTree: Root = {
     txn: leaf("keyValue", () => import("./commands/txn.js")),
     user: group("auth", "User related commands", {
       add: () => import("./commands/user/add.js"),
+      restore: () => import("./commands/snapshot/restore.js"),
       delete: () => import("./commands/user/delete.js"),
+      status: () => import("./commands/snapshot/status.js"),
       get: () => import("./commands/user/get.js"),
       "grant-role": () => import("./commands/user/grant-role.js"),
       list: () => import("./commands/user/list.js"),
@@ -141,3 +165,4 @@ export const commandTree: Root = {
     watch: leaf("keyValue", () => import("./commands/watch.js")),
   },
 };
+    utl: offlineTool,

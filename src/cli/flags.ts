@@ -8,8 +8,8 @@ interface FlagBase<Kind extends string, Value> {
   readonly summary: string;
 }
 export type BooleanFlag = FlagBase<"boolean", boolean>;
-/** A 64-bit signed integer in Go's literal syntax. */
-export type IntegerFlag = FlagBase<"integer", bigint>;
+/** A 64-bit integer in Go's literal syntax, signed unless it says otherwise. */
+export type IntegerFlag = FlagBase<"integer", bigint> & { readonly sign?: "unsigned" };
 export type StringFlag = FlagBase<"string", string>;
 /** Nanoseconds. */
 export type DurationFlag = FlagBase<"duration", bigint>;
@@ -26,7 +26,7 @@ export function boolean(summary: string, options: { short?: string; initial?: bo
   return { kind: "boolean", summary, initial: false, ...options };
 }
 
-export function integer(summary: string, options: { initial?: bigint } = {}): IntegerFlag {
+export function integer(summary: string, options: { initial?: bigint; sign?: "unsigned" } = {}): IntegerFlag {
   return { kind: "integer", summary, initial: 0n, ...options };
 }
 

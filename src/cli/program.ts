@@ -5,8 +5,8 @@ import { ExitCode, Failure, quietFailure } from "./exit-code.js";
 import { globalFlags } from "./flags.js";
 import { parseCommandLine } from "./input/command-line.js";
 import { InputError } from "./input/go-number.js";
-import { type Resolved, resolveCommand } from "./input/resolve-command.js";
-import { type HelpSection, helpSummary, listHelp } from "./output/help.js";
+import { type Resolved, resolveCommand, UnknownCommand } from "./input/resolve-command.js";
+import { type HelpSection, helpSummary, listHelp, spelt } from "./output/help.js";
 import { writeError, writeOut } from "./terminal.js";
 
 type Node = Root | Group | Leaf | HelpNode;
@@ -32,7 +32,7 @@ async function run(argv: readonly string[]): Promise<void> {
       await checkFlags(node, path, words);
       return writeOut(await help(node, path));
     case "help":
-      return topic(words);
+      return topic(path.slice(0, -1), words);
   }
 }
 
@@ -45,8 +45,8 @@ async function resolve(argv: readonly string[]): Promise<Resolved<Node>> {
   try {
     return resolveCommand<Node>(commandTree, argv);
   } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    await writeError(`Error: ${error.message}\nRun 'etcdctl --help' for usage.`);
+    if (!(error instanceof UnknownCommand)) throw error;
+    await writeError(`Error: ${error.message}\nRun '${error.program} --help' for usage.`);
     throw quietFailure(ExitCode.Error);
   }
 }
@@ -68,17 +68,18 @@ async function checkFlags(node: Group | Root, path: readonly string[], words: re
 }
 
 function usageOf(node: Group | Root, path: readonly string[]): string {
-  return `Usage:\n  etcdctl ${[...path, "[command]"].join(" ")}\n\nCommands: ${Object.keys(node.children).join(" ")}`;
+  return `Usage:\n  ${spelt([...path, "[command]"].join(" "))}\n\nCommands: ${Object.keys(node.children).join(" ")}`;
 }
 
-/** `help`, `help COMMAND`, `help GROUP COMMAND`. */
-async function topic(words: readonly string[]): Promise<void> {
-  const known = Object.keys(commandTree.children).some((name) => name.startsWith(words[0] ?? ""));
-  if (!known) {
+/** `help`, `help COMMAND`, `help GROUP COMMAND`; the same under the root of another program, to which `top` leads. */
+async function topic(top: readonly string[], words: readonly string[]): Promise<void> {
+  const { node: around } = await resolve(top);
+  const names = around.kind === "root" || around.kind === "group" ? Object.keys(around.children) : [];
+  if (!names.some((name) => name.startsWith(words[0] ?? ""))) {
     await writeOut(`Unknown help topic [${words.map((word) => `\`${word}\``).join(" ")}]\n`);
-    return writeOut(await help(commandTree, []));
+    return run(top);
   }
-  const { node, path } = await resolve(words.filter((word) => !word.startsWith("-")));
+  const { node, path } = await resolve([...top, ...words.filter((word) => !word.startsWith("-"))]);
   if (node.kind !== "command") return writeOut(await help(node.kind === "help" ? commandTree : node, path));
   return run([...path, "--help"]);
 }

@@ -5,9 +5,10 @@ import { dirname, join } from "node:path";
 /** The etcdctl whose command line, outputs and exit codes these are. */
 const etcdctlLevel = "3.7.0";
 
-export function versionText(): string {
+/** `program` is the tool of etcd that is asked for its version. */
+export function versionText(program: "etcdctl" | "etcdutl" = "etcdctl"): string {
   const apiVersion = etcdctlLevel.split(".").slice(0, 2).join(".");
-  return `etcdctl version: ${etcdctlLevel}+litectl.${packageVersion()}\nAPI version: ${apiVersion}\n`;
+  return `${program} version: ${etcdctlLevel}+litectl.${packageVersion()}\nAPI version: ${apiVersion}\n`;
 }
 
 /** From the nearest package.json above this file; bundling moves the file, not the package. */

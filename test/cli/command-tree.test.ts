@@ -3,15 +3,14 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { commandTree, type Leaf } from "../../src/cli/command-tree.js";
+import { commandTree, type Group, type Leaf, type Root } from "../../src/cli/command-tree.js";
 
 const cli = fileURLToPath(new URL("../../src/cli/", import.meta.url));
 
-function leaves(): (readonly [path: string, leaf: Leaf])[] {
-  return Object.entries(commandTree.children).flatMap(([name, node]) => {
-    if (node.kind === "command") return [[name, node] as const];
-    if (node.kind === "help") return [];
-    return Object.entries(node.children).map(([child, leaf]) => [`${name}/${child}`, leaf] as const);
+function leaves(group: Root | Group = commandTree, prefix = ""): (readonly [path: string, leaf: Leaf])[] {
+  return Object.entries(group.children).flatMap(([name, node]) => {
+    if (node.kind === "command") return [[`${prefix}${name}`, node] as const];
+    return node.kind === "help" ? [] : leaves(node, `${prefix}${name}/`);
   });
 }
 
@@ -65,6 +64,8 @@ describe("starting up", () => {
       const outside = packagesOf(file).filter((name) => !name.startsWith("@oclif/core/"));
       expect(outside).toEqual([]);
       expect([...eager(join(cli, file))].filter((path) => path.includes("/src/client/"))).toEqual([]);
+      // What works on files brings SQLite.
+      expect([...eager(join(cli, file))].filter((path) => path.includes("/src/server/"))).toEqual([]);
     },
   );
 

@@ -47,6 +47,8 @@ function argumentsOf({ transcripts, ctl, server, referenceCtl, scenarios, jobs, 
   const options = {
     "--golden": "3.7",
     "--ctl": ctl,
+    // etcdutl's commands are a tree of their own in the same program.
+    "--utl": `${ctl} utl`,
     "--server-cmd": server,
     "--ref-ctl": referenceCtl,
     "--slow": String(slowFactor),

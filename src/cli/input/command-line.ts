@@ -106,7 +106,7 @@ export function parseValue(flag: Flag, value: string, before?: FlagValue): FlagV
     case "boolean":
       return parseBoolean(value);
     case "integer":
-      return parseInteger(value, { base: 0, sign: "signed" });
+      return parseInteger(value, { base: 0, sign: flag.sign ?? "signed" });
     case "string":
       return value;
     case "duration":

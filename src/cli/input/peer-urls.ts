@@ -7,14 +7,14 @@ export function peerUrls(flag: string): string[] {
   if (flag === "") throw badArguments("member peer urls not provided");
   const urls = flag.split(",");
   for (const url of urls) {
-    const problem = problemOf(url.trim());
+    const problem = peerUrlProblem(url.trim());
     if (problem !== undefined) throw new Failure(ExitCode.Error, problem);
   }
   return urls;
 }
 
 /** What Go's URL parser, or etcd after it, has against a URL. */
-function problemOf(url: string): string | undefined {
+export function peerUrlProblem(url: string): string | undefined {
   const syntax = syntaxProblem(url);
   if (syntax !== undefined) return `parse ${goQuote(url)}: ${syntax}`;
   const { scheme, host, path } = partsOf(url);

@@ -8,6 +8,18 @@ export interface CommandNode {
   /** Flags that this node and everything below it accept. */
   readonly flags?: FlagTable;
   readonly children?: Readonly<Record<string, CommandNode>>;
+  /** Set where a tree begins that stands for a program of this name: a word in it that names no command is an error. */
+  readonly program?: string;
+}
+
+/** The first word names no command. */
+export class UnknownCommand extends InputError {
+  readonly program: string;
+
+  constructor(program: string, message: string) {
+    super(message);
+    this.program = program;
+  }
 }
 
 export interface Resolved<Node extends CommandNode> {
@@ -18,7 +30,7 @@ export interface Resolved<Node extends CommandNode> {
   readonly words: readonly string[];
 }
 
-/** Follows the words from the root as far as they name commands. Throws InputError if the first names none. */
+/** Follows the words from the root as far as they name commands. Throws UnknownCommand if the first names none. */
 export function resolveCommand<Node extends CommandNode>(
   root: Node & { readonly children: Readonly<Record<string, Node>> },
   argv: readonly string[],
@@ -32,7 +44,8 @@ export function resolveCommand<Node extends CommandNode>(
     const full = name === undefined ? undefined : match(children, name);
     const child = full === undefined ? undefined : children[full];
     if (full === undefined || child === undefined) {
-      if (name !== undefined && found.path.length === 0) throw unknownCommand(name, Object.keys(children));
+      const program = found.path.length === 0 ? "etcdctl" : found.node.program;
+      if (name !== undefined && program !== undefined) throw unknownCommand(program, name, Object.keys(children));
       return found;
     }
     const words = found.words.filter((_, index) => index !== at);
@@ -66,10 +79,10 @@ function match(children: Readonly<Record<string, CommandNode>>, name: string): s
   return candidates.length === 1 ? candidates[0] : undefined;
 }
 
-function unknownCommand(name: string, known: readonly string[]): InputError {
+function unknownCommand(program: string, name: string, known: readonly string[]): UnknownCommand {
   const near = suggestions(name, known);
   const hint = near.length === 0 ? "" : `\n\nDid you mean this?\n${near.map((word) => `\t${word}\n`).join("")}`;
-  return new InputError(`unknown command ${goQuote(name)} for "etcdctl"${hint}`);
+  return new UnknownCommand(program, `unknown command ${goQuote(name)} for "${program}"${hint}`);
 }
 
 /** Names within two edits of what was typed, and names that start with it. */

@@ -2,7 +2,7 @@
 import type * as rpc from "../../../proto/gen/etcd/rpc.js";
 import { formatDuration } from "../input/go-duration.js";
 import { hexId, humanSize, percentNotInUse } from "./human.js";
-import type { EndpointHash, EndpointHealth, EndpointStatus } from "./results.js";
+import type { EndpointHash, EndpointHealth, EndpointStatus, FileHash, SnapshotFacts } from "./results.js";
 
 export const memberColumns = ["ID", "STATUS", "NAME", "PEER ADDRS", "CLIENT ADDRS", "IS LEARNER"];
 
@@ -68,4 +68,16 @@ export const endpointHashColumns = ["ENDPOINT", "HASH", "HASH REVISION"];
 
 export function endpointHashRows(endpoints: readonly EndpointHash[]): string[][] {
   return endpoints.map(({ endpoint, hash }) => [endpoint, String(hash.hash), String(hash.hashRevision)]);
+}
+
+export const snapshotColumns = ["HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE", "VERSION"];
+
+export function snapshotRow({ hash, revision, keys, sizeBytes, version }: SnapshotFacts): string[] {
+  return [hash.toString(16), String(revision), String(keys), humanSize(BigInt(sizeBytes)), version];
+}
+
+export const fileHashColumns = ["HASH", "HASH REVISION", "COMPACT REVISION"];
+
+export function fileHashRow({ hash, hashRevision, compactRevision }: FileHash): string[] {
+  return [String(hash), String(hashRevision), String(compactRevision)];
 }

@@ -35,6 +35,22 @@ export const fieldsPrinter: Printer = {
   endpointHealth: ({ endpoints }) => endpoints.map((one) => item(health(one))).join(""),
   endpointStatus: ({ endpoints }, style) => endpoints.map((one) => item(status(one, style))).join(""),
   endpointHash: ({ endpoints }, style) => endpoints.map((one) => item(hash(one, style))).join(""),
+  snapshotStatus: ({ status: from }) => {
+    return text([
+      ["Hash", from.hash],
+      ["Revision", from.revision],
+      ["Keys", from.keys],
+      ["Size", from.sizeBytes],
+      ["Version", from.version],
+    ]);
+  },
+  hashKv: ({ hash: from }) => {
+    return text([
+      ["Hash", from.hash],
+      ["Hash revision", from.hashRevision],
+      ["Compact revision", from.compactRevision],
+    ]);
+  },
   roleGet: ({ response }, style) => text([...header(response.header, style), ...response.perm.flatMap(permission)]),
   roleList: ({ response }, style) => {
     const roles = ['"Roles" :', ...response.roles.map((role) => goQuote(role))].join(" ");

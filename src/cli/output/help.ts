@@ -23,12 +23,23 @@ export interface HelpSection {
 export function commandHelp({ usage, text, examples, flags, part }: CommandHelp): string {
   const sections = [
     part === "whole" ? `${text}\n` : "",
-    `Usage:\n  etcdctl ${usage}\n`,
+    `Usage:\n  ${spelt(usage)}\n`,
     examples.length === 0 || part === "usage" ? "" : `Examples:\n${examples.map((line) => `  ${line}\n`).join("")}`,
     Object.keys(flags).length === 0 ? "" : `Flags:\n${flagLines(flags)}`,
-    "Use 'etcdctl options' for the flags that every command accepts.\n",
+    usage.startsWith(offlineTool) ? "" : "Use 'etcdctl options' for the flags that every command accepts.\n",
   ];
   return sections.filter((section) => section !== "").join("\n");
+}
+
+const closing =
+  "Use 'etcdctl [command] --help' for more about a command,\nand 'etcdctl options' for the flags that every command accepts.\n";
+
+/** Commands under this word are etcdutl's. */
+const offlineTool = "utl ";
+
+/** A usage as whoever has the usual aliases types it. */
+export function spelt(usage: string): string {
+  return usage.startsWith(offlineTool) ? `etcdutl ${usage.slice(offlineTool.length)}` : `etcdctl ${usage}`;
 }
 
 /** A list of commands: the root's or a group's. */
@@ -36,9 +47,9 @@ export function listHelp(head: { text: string; usage: string }, sections: readon
   const lists = sections.map(({ title, entries }) => `${title}:\n${aligned(entries)}`);
   const parts = [
     `${head.text}\n`,
-    `Usage:\n  etcdctl ${head.usage}\n`,
+    `Usage:\n  ${spelt(head.usage)}\n`,
     ...lists,
-    "Use 'etcdctl [command] --help' for more about a command,\nand 'etcdctl options' for the flags that every command accepts.\n",
+    head.usage.startsWith(offlineTool) ? `Use 'etcdutl [command] --help' for more about a command.\n` : closing,
   ];
   return parts.join("\n");
 }

@@ -45,6 +45,14 @@ export const jsonPrinter: Printer = {
   endpointHealth: ({ endpoints }) => list(endpoints.map(health)),
   endpointStatus: ({ endpoints }) => list(endpoints.map(endpointStatus)),
   endpointHash: ({ endpoints }) => list(endpoints.map(endpointHash)),
+  snapshotStatus: ({ status: { hash, revision, keys, sizeBytes, version } }) => {
+    const numbers = Object.entries({ hash, revision, totalKey: keys, totalSize: sizeBytes });
+    return line([...numbers.map(([name, value]): JsonMember => [name, `${value}`]), ["version", jsonString(version)]]);
+  },
+  hashKv: ({ hash: { hash, hashRevision, compactRevision } }) => {
+    const numbers = Object.entries({ hash, hashRevision, compactRevision });
+    return line(numbers.map(([name, value]): JsonMember => [name, `${value}`]));
+  },
   moveLeader: ({ response }) => line([header(response.header)]),
   roleGet: ({ response }) => line([header(response.header), ["perm", optional.array(response.perm.map(permission))]]),
   roleList: ({ response }) => line([header(response.header), ["roles", names(response.roles)]]),

@@ -18,6 +18,23 @@ export interface EndpointHash {
   readonly hash: rpc.HashKVResponse;
 }
 
+/** What `utl snapshot status` found in a file. */
+export interface SnapshotFacts {
+  readonly hash: number;
+  readonly revision: number;
+  /** Keys that are alive. */
+  readonly keys: number;
+  readonly sizeBytes: number;
+  /** x.y.z. */
+  readonly version: string;
+}
+/** A hash of a file's key history. */
+export interface FileHash {
+  readonly hash: number;
+  readonly hashRevision: number;
+  readonly compactRevision: number;
+}
+
 /** Every response that can be printed. `message` is the line for the simple format of responses that say little. */
 export type Result =
   | { readonly kind: "range"; readonly response: rpc.RangeResponse; readonly valueOnly?: boolean }
@@ -36,6 +53,8 @@ export type Result =
   | { readonly kind: "endpointHealth"; readonly endpoints: readonly EndpointHealth[] }
   | { readonly kind: "endpointStatus"; readonly endpoints: readonly EndpointStatus[] }
   | { readonly kind: "endpointHash"; readonly endpoints: readonly EndpointHash[] }
+  | { readonly kind: "snapshotStatus"; readonly status: SnapshotFacts }
+  | { readonly kind: "hashKv"; readonly hash: FileHash }
   | { readonly kind: "moveLeader"; readonly response: rpc.MoveLeaderResponse; readonly message: string }
   | { readonly kind: "roleGet"; readonly response: rpc.AuthRoleGetResponse; readonly role: string }
   | { readonly kind: "roleList"; readonly response: rpc.AuthRoleListResponse }

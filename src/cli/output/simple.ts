@@ -3,7 +3,7 @@ import type { KeyValue } from "../../../proto/gen/etcd/kv.js";
 import type * as rpc from "../../../proto/gen/etcd/rpc.js";
 import { bytesOf } from "../input/byte-text.js";
 import { formatDuration } from "../input/go-duration.js";
-import { endpointHashRows, endpointStatusRows, memberRows } from "./columns.js";
+import { endpointHashRows, endpointStatusRows, fileHashRow, memberRows, snapshotRow } from "./columns.js";
 import { goQuote } from "./go-quote.js";
 import { hexBytes, leaseId, memberLine } from "./human.js";
 import { roleText } from "./permissions.js";
@@ -29,6 +29,8 @@ export const simplePrinter: Printer = {
   endpointHealth: ({ endpoints }) => lines(endpoints.filter((one) => one.isHealthy).map(healthLine)),
   endpointStatus: ({ endpoints }) => lines(endpointStatusRows(endpoints).map((row) => row.join(", "))),
   endpointHash: ({ endpoints }) => lines(endpointHashRows(endpoints).map((row) => row.join(", "))),
+  snapshotStatus: ({ status }) => lines([snapshotRow(status).join(", ")]),
+  hashKv: ({ hash }) => lines([fileHashRow(hash).join(", ")]),
   moveLeader: ({ message }) => `${message}\n`,
   roleGet: ({ response, role }) => bytesOf(roleText(role, response.perm)),
   roleList: ({ response }) => lines(response.roles),

@@ -7,8 +7,12 @@ import {
   endpointHealthRows,
   endpointStatusColumns,
   endpointStatusRows,
+  fileHashColumns,
+  fileHashRow,
   memberColumns,
   memberRows,
+  snapshotColumns,
+  snapshotRow,
 } from "./columns.js";
 import type { Printer } from "./results.js";
 
@@ -18,6 +22,8 @@ export const tablePrinter: Printer = {
   endpointHealth: ({ endpoints }) => table(endpointHealthColumns, endpointHealthRows(endpoints)),
   endpointStatus: ({ endpoints }) => table(endpointStatusColumns, endpointStatusRows(endpoints)),
   endpointHash: ({ endpoints }) => table(endpointHashColumns, endpointHashRows(endpoints)),
+  snapshotStatus: ({ status }) => table(snapshotColumns, [snapshotRow(status)]),
+  hashKv: ({ hash }) => table(fileHashColumns, [fileHashRow(hash)]),
 };
 
 /** Rows with the columns' order. Members and endpoints only: the table library is quadratic in the rows. */

@@ -49,15 +49,21 @@ export function readStateFacts(path: string): StateFileFacts | undefined {
 }
 
 function withFile<T>(path: string, work: (database: Database) => T): T {
-  // Reading a file that was left in write-ahead mode makes companions, which would be strays beside it.
-  const strays = ["-wal", "-shm"].map((suffix) => path + suffix).filter((companion) => !existsSync(companion));
-  try {
+  return withoutTrace(path, () => {
     const database = openFile(path);
     try {
       return work(database);
     } finally {
       database.close();
     }
+  });
+}
+
+/** Reading a file that was left in write-ahead mode makes companions, which would be strays beside it: they go again. */
+export function withoutTrace<T>(path: string, read: () => T): T {
+  const strays = ["-wal", "-shm"].map((suffix) => path + suffix).filter((companion) => !existsSync(companion));
+  try {
+    return read();
   } finally {
     for (const stray of strays) rmSync(stray, { force: true });
   }

@@ -23,7 +23,8 @@ import {
 import { type LogPosition, Sentinel } from "./sentinel.js";
 import type { Bootstrap, InitialState, LogBatch, LogStore } from "./types.js";
 
-const logFile = "raft.db";
+/** Name of the log in a member's directory. */
+export const logFile = "raft.db";
 const sentinelFile = "raft.sentinel";
 const kindCodes: Readonly<Record<EntryKind, number>> = { noop: 0, command: 1, change: 2 };
 const kinds: readonly EntryKind[] = ["noop", "command", "change"];

@@ -99,6 +99,7 @@ export class MarkTable {
   readonly #all: Statement<[], StoredMark>;
   readonly #insert: Statement<[number, number]>;
   readonly #dropOld: Statement<[]>;
+  readonly #clear: Statement<[]>;
 
   constructor(database: Database) {
     this.#all = database.statement('SELECT idx AS "index", hash FROM mark ORDER BY idx');
@@ -106,6 +107,7 @@ export class MarkTable {
     this.#dropOld = database.statement(
       `DELETE FROM mark WHERE idx NOT IN (SELECT idx FROM mark ORDER BY idx DESC LIMIT ${marksMax})`,
     );
+    this.#clear = database.statement("DELETE FROM mark");
   }
 
   /** Oldest first. */
@@ -117,6 +119,10 @@ export class MarkTable {
   insert({ index, hash }: StoredMark): void {
     this.#insert.run(index, hash);
     this.#dropOld.run();
+  }
+
+  clear(): void {
+    this.#clear.run();
   }
 }
 
@@ -234,11 +240,13 @@ export class RemovedTable {
   readonly #has: Statement<[Uint8Array], { id: Buffer }>;
   readonly #all: Statement<[], { id: Buffer }>;
   readonly #insert: Statement<[Uint8Array]>;
+  readonly #clear: Statement<[]>;
 
   constructor(database: Database) {
     this.#has = database.statement("SELECT id FROM removed WHERE id = ?");
     this.#all = database.statement("SELECT id FROM removed ORDER BY id");
     this.#insert = database.statement("INSERT INTO removed(id) VALUES (?)");
+    this.#clear = database.statement("DELETE FROM removed");
   }
 
   has(id: bigint): boolean {
@@ -252,6 +260,10 @@ export class RemovedTable {
 
   insert(id: bigint): void {
     this.#insert.run(encodeId(id));
+  }
+
+  clear(): void {
+    this.#clear.run();
   }
 }
 

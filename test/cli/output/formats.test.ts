@@ -14,10 +14,18 @@ async function printed(format: Format, result: Result, hex = false): Promise<str
 const kinds = Object.keys(samples) as ResultKind[];
 
 describe("which format knows which result", () => {
+  const tabular: readonly ResultKind[] = [
+    "endpointHash",
+    "endpointHealth",
+    "endpointStatus",
+    "hashKv",
+    "memberList",
+    "snapshotStatus",
+  ];
   const unsupported: Partial<Record<Format, readonly ResultKind[]>> = {
     fields: ["memberAdd", "memberChange", "moveLeader", "userGet", "userList", "authStatus", "downgrade"],
-    protobuf: ["endpointHealth", "endpointStatus", "endpointHash"],
-    table: kinds.filter((kind) => !["memberList", "endpointHealth", "endpointStatus", "endpointHash"].includes(kind)),
+    protobuf: ["endpointHealth", "endpointStatus", "endpointHash", "hashKv", "snapshotStatus"],
+    table: kinds.filter((kind) => !tabular.includes(kind)),
   };
 
   it.each(formats)("is etcdctl's table for %s", async (format) => {

@@ -120,6 +120,11 @@ export const samples: { readonly [Kind in ResultKind]: ResultOf<Kind> & Result }
     kind: "endpointHash",
     endpoints: [{ endpoint: "a:1", hash: { header, hash: 4_294_967_295, compactRevision: -1n, hashRevision: 9n } }],
   },
+  snapshotStatus: {
+    kind: "snapshotStatus",
+    status: { hash: 4_294_967_295, revision: 2 ** 43, keys: 0, sizeBytes: 20_480, version: "3.7.0" },
+  },
+  hashKv: { kind: "hashKv", hash: { hash: 4_294_967_295, hashRevision: 9, compactRevision: -1 } },
   moveLeader: { kind: "moveLeader", response: { header: undefined }, message: "Leadership transferred from 1 to 2" },
   roleGet: {
     kind: "roleGet",
