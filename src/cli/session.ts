@@ -6,6 +6,7 @@ import {
   type EtcdErrorCode,
   isEtcdError,
   type RawClient,
+  type TlsOptions,
 } from "../client/index.js";
 import { type Connection, milliseconds, openConnection } from "./connection.js";
 import { ExitCode, Failure } from "./exit-code.js";
@@ -68,6 +69,25 @@ export class Session implements AsyncDisposable {
   remaining(): () => CallOptions {
     const endMs = performance.now() + milliseconds(this.values["command-timeout"]);
     return () => ({ timeoutMs: Math.max(0, endMs - performance.now()) });
+  }
+
+  /**
+   * Waits for any answer, but no longer than `--dial-timeout`: what comes after may wait for ever. Throws what the client
+   * found out about endpoints that do not answer.
+   */
+  async reach(): Promise<void> {
+    const request = { key: Uint8Array.of(0), serializable: true, countOnly: true };
+    try {
+      await this.raw.kv.range(request, { timeoutMs: milliseconds(this.values["dial-timeout"]) });
+    } catch (error) {
+      // A refusal is an answer; who may do what, the command's own requests will show.
+      if (this.isDeadline(error)) throw error;
+    }
+  }
+
+  /** Where the HTTP pages of an endpoint are, and with which certificates. */
+  web(endpoint: string): { readonly url: string; readonly tls: TlsOptions } {
+    return { url: this.connection.address(endpoint), tls: this.connection.options.tls ?? {} };
   }
 
   /** True if the deadline was chosen by the user and is not the default. */

@@ -13,6 +13,25 @@ export function interruption(): AbortSignal {
   return controller.signal;
 }
 
+/** Runs `act` right before a signal kills the process, which it does all the same. Returns what takes that back. */
+export function beforeDying(act: () => void): () => void {
+  const die = (name: NodeJS.Signals): void => {
+    act();
+    forget();
+    process.kill(process.pid, name);
+  };
+  const forget = (): void => {
+    for (const name of names) process.off(name, die);
+  };
+  for (const name of names) process.on(name, die);
+  return forget;
+}
+
+/** Ends the process by the signal that {@link interruption} has caught, for what had to be cleaned up is clean. */
+export function dieOf(signal: AbortSignal): void {
+  process.kill(process.pid, signal.reason as NodeJS.Signals);
+}
+
 function ignore(): void {}
 
 /** Signals are for the command that runs meanwhile, which a terminal's Ctrl-C reaches too. */

@@ -8,8 +8,8 @@ export interface Captured {
   readonly stderr: string;
 }
 
-/** The environment is scrubbed of ETCDCTL_* variables except for `env`. */
-export async function litectl(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Captured> {
+/** Catches what `work` writes to the standard streams. */
+export async function listening<T>(work: () => Promise<T>): Promise<{ result: T; stdout: string; stderr: string }> {
   const written = { stdout: "", stderr: "" };
   const spies = (["stdout", "stderr"] as const).map((name) =>
     vi.spyOn(process[name], "write").mockImplementation((data, encodingOrDone, done) => {
@@ -19,13 +19,22 @@ export async function litectl(argv: readonly string[], env: Readonly<Record<stri
       return true;
     }),
   );
+  try {
+    return { result: await work(), ...written };
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
+}
+
+/** The environment is scrubbed of ETCDCTL_* variables except for `env`. */
+export async function litectl(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Captured> {
   const before = { ...process.env };
   for (const name of Object.keys(process.env)) if (name.startsWith("ETCDCTL_")) delete process.env[name];
   Object.assign(process.env, env);
   try {
-    return { exitCode: await exitCodeOf(argv), ...written };
+    const { result: exitCode, ...written } = await listening(() => exitCodeOf(argv));
+    return { exitCode, ...written };
   } finally {
-    for (const spy of spies) spy.mockRestore();
     for (const name of Object.keys(env)) delete process.env[name];
     Object.assign(process.env, before);
   }

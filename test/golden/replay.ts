@@ -18,6 +18,8 @@ export interface Replay {
   readonly jobs: number;
   /** First of the ports for clusters: the replayer finds free ones, but two replayers must not look in the same place. */
   readonly portBase: number;
+  /** Stretches the transcripts' waits. */
+  readonly slow: number;
 }
 
 /** How one scenario went. `detail` holds the differences of a failed one. */
@@ -26,8 +28,6 @@ export interface Verdict {
   readonly detail: string;
 }
 
-// Stretches the transcripts' waits, which were recorded with a CLI that starts in 15 ms; ours takes ten times that.
-const slowFactor = 2;
 /** Resolves to a verdict for every scenario that the replayer spoke of. */
 export async function replay(asked: Replay): Promise<Map<string, Verdict>> {
   const work = await mkdtemp(join(tmpdir(), "litecd-golden-"));
@@ -43,7 +43,7 @@ export async function replay(asked: Replay): Promise<Map<string, Verdict>> {
   }
 }
 
-function argumentsOf({ transcripts, ctl, server, referenceCtl, scenarios, jobs, portBase }: Replay): string[] {
+function argumentsOf({ transcripts, ctl, server, referenceCtl, scenarios, jobs, portBase, slow }: Replay): string[] {
   const options = {
     "--golden": "3.7",
     "--ctl": ctl,
@@ -51,7 +51,7 @@ function argumentsOf({ transcripts, ctl, server, referenceCtl, scenarios, jobs, 
     "--utl": `${ctl} utl`,
     "--server-cmd": server,
     "--ref-ctl": referenceCtl,
-    "--slow": String(slowFactor),
+    "--slow": String(slow),
     "--jobs": String(jobs),
     "--port-base": String(portBase),
     "--only": `^(?:${scenarios.join("|")})$`,

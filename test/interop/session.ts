@@ -43,6 +43,11 @@ export class Session {
     this.#directory = directory;
   }
 
+  /** Where the server is, for commands that take it as an argument. */
+  get endpoint(): string {
+    return this.#endpoint;
+  }
+
   /** Runs a command to its end and returns its stdout as it is, for what later commands need of it. */
   async run(args: readonly string[], stdin = ""): Promise<string> {
     const background = this.#spawn(args);

@@ -191,6 +191,23 @@ const electing: Story = {
   },
 };
 
+const mirroring: Story = {
+  name: "make-mirror",
+  shows: ["DELETE\ncopy/1\n\nPUT\ncopy/3\nthree\nPUT\ncopy/4\nfour\n", '"key":"Y29weS8y","create_revision":5'],
+  async play(session) {
+    await session.run(["put", "m/1", "one"]);
+    await session.run(["put", "m/2", "two"]);
+    const mirror = session.start(["make-mirror", session.endpoint, "--prefix=m/", "--dest-prefix=copy/"]);
+    const copies = session.start(["watch", "copy/", "--prefix", "--rev=1"]);
+    await copies.says("copy/2\ntwo\n");
+    await session.run(["txn"], "\ndel m/1\nput m/3 three\nput m/4 four\n\n\n");
+    await copies.says("copy/4\nfour\n");
+    await session.end(mirror, "SIGINT");
+    await session.end(copies, "SIGINT");
+    await session.run(["get", "copy/", "--prefix", "-w", "json"]);
+  },
+};
+
 export const stories: readonly Story[] = [
   keys,
   transactions,
@@ -201,4 +218,5 @@ export const stories: readonly Story[] = [
   snapshot,
   locking,
   electing,
+  mirroring,
 ];

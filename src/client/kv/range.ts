@@ -78,7 +78,7 @@ function prefixEnd(prefix: Bytes): Bytes {
   for (let index = prefix.length - 1; index >= 0; index--) {
     const byte = prefix[index] ?? 0;
     if (byte === 0xff) continue;
-    const end = prefix.slice(0, index + 1);
+    const end = Uint8Array.from(prefix.subarray(0, index + 1)); // a slice of a Buffer would be the caller's own bytes
     end[index] = byte + 1;
     return end;
   }

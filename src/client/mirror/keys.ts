@@ -23,7 +23,7 @@ function prefixEnd(prefix: Bytes): Bytes | undefined {
   let length = prefix.length;
   while (length > 0 && prefix[length - 1] === 0xff) length--;
   if (length === 0) return undefined;
-  const end = prefix.slice(0, length);
+  const end = Uint8Array.from(prefix.subarray(0, length)); // a slice of a Buffer would be the caller's own bytes
   end[length - 1] = (end[length - 1] ?? 0) + 1;
   return end;
 }
