@@ -113,22 +113,30 @@ async function summaryOf(node: Group | Leaf | HelpNode): Promise<string> {
   }
 }
 
-/** Says what went wrong as etcdctl does; returns the exit code. */
-async function report(error: unknown): Promise<number> {
+/** Says what went wrong as etcdctl does, and what to do about it; returns the exit code. */
+async function report(error: unknown, argv: readonly string[]): Promise<number> {
+  const exitCode = error instanceof Failure ? error.exitCode : ExitCode.Error;
   if (error instanceof Failure) {
     if (!error.isTold) await writeError(`Error: ${error.message}`);
-    if (error.cause !== undefined) await explain(error);
-    return error.exitCode;
+    // What follows brings the client along, and is only for people or for what a call said.
+    if (error.cause === undefined && (error.isTold || !process.stderr.isTTY)) return exitCode;
+  } else {
+    const { errorText } = await import("./output/error-text.js");
+    await writeError(`Error: ${errorText(error)}`);
   }
-  const { errorText } = await import("./output/error-text.js");
-  await writeError(`Error: ${errorText(error)}`);
-  await explain(error);
-  return ExitCode.Error;
+  const { explain } = await import("./explain.js");
+  await explain(error, commandOf(argv));
+  return exitCode;
 }
 
-async function explain(error: unknown): Promise<void> {
-  const { explainDeadline } = await import("./session.js");
-  await explainDeadline(error);
+/** The command that a line means; nothing if it means none. */
+function commandOf(argv: readonly string[]): readonly string[] {
+  try {
+    return resolveCommand<Node>(commandTree, argv).path;
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return [];
+  }
 }
 
 /** Runs a command line and returns its exit code; everything there is to say has been said then. */
@@ -137,6 +145,6 @@ export async function exitCodeOf(argv: readonly string[]): Promise<number> {
     await run(argv);
     return ExitCode.Success;
   } catch (error) {
-    return report(error);
+    return report(error, argv);
   }
 }

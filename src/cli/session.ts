@@ -12,10 +12,10 @@ import { type Connection, milliseconds, openConnection } from "./connection.js";
 import { ExitCode, Failure } from "./exit-code.js";
 import type { FlagTable, FlagValue, FlagValues, GlobalValues } from "./flags.js";
 import { valuesOf } from "./input/command-line.js";
-import { deadlineCause, deadlineText, errorText } from "./output/error-text.js";
+import { deadlineText, errorText } from "./output/error-text.js";
 import { type ResultPrinter } from "./output/formats.js";
 import type { Result } from "./output/results.js";
-import { writeLog, writeOut } from "./terminal.js";
+import { writeOut } from "./terminal.js";
 
 /** Owns the client. Opened by a command, closed when the command ends. */
 export class Session implements AsyncDisposable {
@@ -133,10 +133,4 @@ export interface SessionFacts {
   /** Flags that the command line or the environment gave. */
   readonly given: ReadonlyMap<string, FlagValue>;
   readonly printer: ResultPrinter;
-}
-
-/** Says, as a log line, what lay behind a deadline: a refused connection and a lost quorum look alike otherwise. */
-export async function explainDeadline(error: unknown): Promise<void> {
-  const cause = deadlineCause(error instanceof Failure ? error.cause : error);
-  if (cause !== undefined) await writeLog("warn", "the request was not answered in time", { error: cause });
 }

@@ -20,11 +20,13 @@ export function writeLog(level: "info" | "warn" | "fatal", message: string, fact
   return writeError(jsonObject(members.map(([name, value]) => [name, jsonString(value)])));
 }
 
-/** Ends the process quietly when the reader of stdout goes away, as a Go program is ended by SIGPIPE. */
+/** Ends the process quietly when the reader of stdout or stderr goes away, as a Go program is ended by SIGPIPE. */
 export function endWithReader(): void {
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === "EPIPE" ? ExitCode.BrokenPipe : ExitCode.Error);
-  });
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      process.exit(error.code === "EPIPE" ? ExitCode.BrokenPipe : ExitCode.Error);
+    });
+  }
 }
 
 function write(stream: NodeJS.WriteStream, data: string | Uint8Array): Promise<void> {

@@ -57,13 +57,13 @@ describe("a page", () => {
   });
 });
 
-describe.skipIf(!isInstalled("man"))("man --warnings", () => {
-  /** What troff says of pages on a terminal of the usual width. */
-  const warnings = async (files: readonly string[]): Promise<string> => {
-    const env = { PATH: process.env["PATH"], LC_ALL: "C.UTF-8", MANWIDTH: "80", MANPAGER: "cat" };
-    return (await run("man", ["--warnings", "-l", ...files], { env, maxBuffer: 2 ** 26 })).stderr;
-  };
+/** What troff says of pages on a terminal of the usual width. */
+async function warnings(files: readonly string[]): Promise<string> {
+  const env = { PATH: process.env["PATH"], LC_ALL: "C.UTF-8", MANWIDTH: "80", MANPAGER: "cat" };
+  return (await run("man", ["--warnings", "-l", ...files], { env, maxBuffer: 2 ** 26 })).stderr;
+}
 
+describe.skipIf(!isInstalled("man"))("man --warnings", () => {
   it("finds nothing wrong with any page", async () => {
     expect(await warnings([...pages.keys()].map((file) => join(root, "man", file)))).toBe("");
   }, 60_000);

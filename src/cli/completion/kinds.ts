@@ -57,7 +57,8 @@ export function argumentKind(path: readonly string[], usage: string, index: numb
 /** The names in brackets, without those that stand for flags: `get [options] <key> [range_end]` has two. */
 export function argumentNames(usage: string): readonly string[] {
   const [line = ""] = usage.split("\n");
-  return Array.from(line.matchAll(/[<[]([^<>[\]]+)[>\]]/gu), ([, name = ""]) => name).filter((name) => {
+  const withoutFlags = line.replaceAll(/--[\w-]+[ =]<[^>]*>/gu, "");
+  return Array.from(withoutFlags.matchAll(/[<[]([^<>[\]]+)[>\]]/gu), ([, name = ""]) => name).filter((name) => {
     return name !== "options" && !name.startsWith("-");
   });
 }

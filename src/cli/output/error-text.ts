@@ -57,3 +57,37 @@ export function deadlineCause(error: unknown): string | undefined {
   const cause = error.cause instanceof Error ? error.cause.message : "";
   return error.message === deadlineText && cause === "" ? undefined : endpoint + (cause === "" ? error.message : cause);
 }
+
+/** What to look at when nobody answered. */
+export const deadlineAdvice =
+  "--endpoints (or ETCDCTL_ENDPOINTS) says which servers are asked, --command-timeout how long an answer may take.";
+
+/** What helps against failures that have a known way out, by etcdctl's text for them. */
+const ways: readonly (readonly [problem: string, way: string])[] = [
+  [status.UserEmpty.message, "Authentication is on: log in with --user NAME[:PASSWORD], or ETCDCTL_USER."],
+  [status.AuthFailed.message, "The name or the password is wrong; --user and --password give them."],
+  [
+    status.InvalidAuthToken.message,
+    "The token is not valid (any more): log in with --user, or get another for --auth-jwt-token.",
+  ],
+  [
+    status.PermissionDenied.message,
+    "The user lacks a right: 'litectl user get' and 'litectl role get' show what it may do.",
+  ],
+  [status.NoSpace.message, "The database is full: compact and defrag it, then 'litectl alarm disarm'."],
+  [status.Compacted.message, "That revision is gone: leave out --rev, or choose one that is not compacted."],
+  [
+    status.FutureRev.message,
+    "That revision is not reached yet: 'litectl endpoint status -w json' shows the present one.",
+  ],
+  [status.LeaseNotFound.message, "It has expired or was revoked: 'litectl lease list' shows the living ones."],
+  [status.NoLeader.message, "The cluster has no leader: 'litectl endpoint status --cluster' shows who is missing."],
+  [status.RequestTooLarge.message, "The server's flag --max-request-bytes allows larger requests."],
+  ["unsupported output format", "--write-out is one of simple, fields, json, protobuf and table."],
+  ["not supported as output format", "-w json works with every command that prints a response."],
+];
+
+/** undefined if there is nothing to add. */
+export function advice(text: string): string | undefined {
+  return ways.find(([problem]) => text.includes(problem))?.[1];
+}
