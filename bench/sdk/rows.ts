@@ -87,7 +87,6 @@ async function fill(endpoint: string): Promise<void> {
   await using client = createClient({ endpoints: endpoint });
   for (const { prefix, events } of Object.values(history)) {
     const puts = Array.from({ length: eventsPerRevision }, (_, index) => op.put(`${prefix}${index}`, historyValue));
-    // oxlint-disable-next-line unicorn/no-thenable -- etcd's word for the branch
     const write = (): Promise<unknown> => client.txn({ then: puts });
     for (let left = events / eventsPerRevision; left > 0; left -= writers) {
       await Promise.all(Array.from({ length: Math.min(left, writers) }, write));

@@ -45,7 +45,6 @@ export class SdkAccess implements Access {
   async #txn({ guards = [], steps, otherwise = [] }: Request): Promise<Response> {
     const done = await this.#client.txn({
       if: guards.map(({ key, modRevision }) => cmp.modRevision(key).equal(BigInt(modRevision))),
-      // oxlint-disable-next-line unicorn/no-thenable -- etcd's word for the branch; an array is no thenable
       then: steps.map(operationOf),
       else: otherwise.map(operationOf),
     });

@@ -77,7 +77,6 @@ describe.each(serverTargets)("between two of $name", ({ program: server, missing
     const second = await arrived("base/2", "b");
     const first = await arrived("base/1", "a");
     expect(second.modRevision).toBe(first.modRevision + 1n);
-    // oxlint-disable-next-line unicorn/no-thenable -- etcd's word for the branch
     await source.txn({
       then: [op.put("base/3", "d"), op.delete("base/1"), op.put("base/4", "e"), op.put("away", "f")],
     });
@@ -94,7 +93,6 @@ describe.each(serverTargets)("between two of $name", ({ program: server, missing
     const names = ["1", "2", "3", "4", "5"];
     await source.put("split/0", "ready");
     await arrived("halves/0", "ready");
-    // oxlint-disable-next-line unicorn/no-thenable -- etcd's word for the branch
     await source.txn({ then: names.map((name) => op.put(`split/${name}`, "x")) });
     const revisions: bigint[] = [];
     for (const name of names) revisions.push((await arrived(`halves/${name}`, "x")).modRevision);

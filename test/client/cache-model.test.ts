@@ -5,8 +5,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Cache, type CacheBatch, createCache } from "../../src/client/cache/index.js";
 import { createClient, type EtcdClient, isEtcdError, type KeyValue, op } from "../../src/client/index.js";
+import { startTcpProxy, type TcpProxy } from "../../src/server/testing/tcp-proxy.js";
 import type { RealEtcd } from "../support/real-etcd.js";
-import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
 import { blockName, skips, targets } from "./targets.js";
 
 const rounds = 40;
@@ -35,7 +35,6 @@ async function write(client: EtcdClient, below: Below): Promise<bigint> {
       return (await client.delete({ prefix: `${prefix}${below(3)}` })).header.revision;
     case 2: {
       const operations = [op.put(`${prefix}a${below(9)}`, "t"), op.put(`${prefix}b${below(9)}`, "t"), op.delete(key())];
-      // oxlint-disable-next-line unicorn/no-thenable -- etcd's word for the branch
       return (await client.txn({ then: operations })).header.revision;
     }
     default:

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Cache, type CacheBatch, createCache } from "../../src/client/cache/index.js";
 import { createClient, type EtcdClient, json, type KeyValue } from "../../src/client/index.js";
+import { startTcpProxy, type TcpProxy } from "../../src/server/testing/tcp-proxy.js";
 import type { RealEtcd } from "../support/real-etcd.js";
-import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
 import { blockName, skips, targets } from "./targets.js";
 
 const text = (kvs: readonly KeyValue<string>[]): string[] => kvs.map(({ key, value }) => `${key}=${value}`);
@@ -104,7 +104,6 @@ describe.each(targets)("cache", (target) => {
       const all = cache.watch(undefined, { initial: "state" })[Symbol.asyncIterator]();
       const part = cache.watch({ prefix: "told/1" })[Symbol.asyncIterator]();
       const { header } = await direct.txn({
-        // oxlint-disable-next-line unicorn/no-thenable -- etcd's word for the branch
         then: [
           { kind: "put", key: "told/0", value: "after", options: {} },
           { kind: "put", key: "told/1", value: "new", options: {} },

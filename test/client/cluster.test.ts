@@ -1,8 +1,8 @@
 /** Three members: leaders that die and move, watches that change members, writes without a quorum. */
 import { beforeEach, describe, expect, it } from "vitest";
 import { createClient, type EtcdClient, isEtcdError } from "../../src/client/index.js";
+import { startTcpProxy, type TcpProxy } from "../../src/server/testing/tcp-proxy.js";
 import type { RealEtcd } from "../support/real-etcd.js";
-import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
 import { blockName, skips, targets } from "./targets.js";
 
 /** Puts that a member has proposed for its clients. */

@@ -14,9 +14,9 @@ import {
   observe,
 } from "../../src/client/index.js";
 import { observedCall } from "../../src/client/observe/observed-call.js";
+import { startTcpProxy } from "../../src/server/testing/tcp-proxy.js";
 import { startGrpcStub } from "../support/grpc-stub.js";
 import type { RealEtcd } from "../support/real-etcd.js";
-import { startTcpProxy } from "../support/tcp-proxy.js";
 import { blockName, skips, targets } from "./targets.js";
 
 /** Every message of some channels, in order, until disposed. */

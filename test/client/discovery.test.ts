@@ -9,8 +9,8 @@ import {
   type ServiceRegistration,
 } from "../../src/client/discovery/index.js";
 import { createClient, type EtcdClient, type FollowOptions, type KeyRange } from "../../src/client/index.js";
+import { startTcpProxy } from "../../src/server/testing/tcp-proxy.js";
 import type { RealEtcd } from "../support/real-etcd.js";
-import { startTcpProxy } from "../support/tcp-proxy.js";
 import { blockName, skips, targets } from "./targets.js";
 
 const asBuffer = (text: string): Buffer => Buffer.from(text);

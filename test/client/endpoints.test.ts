@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createClient, type EtcdClient, type LogEntry, type StatusEvent } from "../../src/client/index.js";
+import { startTcpProxy } from "../../src/server/testing/tcp-proxy.js";
 import { freePort } from "../support/free-ports.js";
 import type { RealEtcd } from "../support/real-etcd.js";
-import { startTcpProxy } from "../support/tcp-proxy.js";
 import { FakeCluster } from "./fake-cluster.js";
 import { blockName, skips, targets } from "./targets.js";
 

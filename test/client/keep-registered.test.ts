@@ -1,8 +1,8 @@
 /** Keys that are there for as long as their process is: registered again when the lease is lost, and taken away in time. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createClient, type EtcdClient, keepRegistered } from "../../src/client/index.js";
+import { startTcpProxy } from "../../src/server/testing/tcp-proxy.js";
 import type { RealEtcd } from "../support/real-etcd.js";
-import { startTcpProxy } from "../support/tcp-proxy.js";
 import { blockName, skips, targets } from "./targets.js";
 
 describe.each(targets)("registration", (target) => {

@@ -1,8 +1,8 @@
 /** Leases against servers: ids, scopes, attaching, closing. How long they live is in the scenarios. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createClient, type EtcdClient, formatId } from "../../src/client/index.js";
+import { startTcpProxy, type TcpProxy } from "../../src/server/testing/tcp-proxy.js";
 import { type RealEtcd, realEtcdDirectory } from "../support/real-etcd.js";
-import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
 import { blockName, skips, targets } from "./targets.js";
 
 describe.each(targets)("lease", (target) => {

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createClient, type EtcdClient, type Kv, op } from "../../src/client/index.js";
 import { type MirrorOptions, type MirrorProgress, mirror } from "../../src/client/mirror/index.js";
+import { startTcpProxy } from "../../src/server/testing/tcp-proxy.js";
 import type { RealEtcd } from "../support/real-etcd.js";
-import { startTcpProxy } from "../support/tcp-proxy.js";
 import { blockName, skips, targets } from "./targets.js";
 
 type Side = Pick<Kv, "list">;
@@ -74,7 +74,6 @@ describe.each(targets)("mirror", (target) => {
       const last = { key: "there/last", value: "x" };
       const running = until(mirror(from, to, { prefix: "follow/", toPrefix: "there/" }), ({ puts }) => puts === 5);
       await expect.poll(async () => (await to.get("there/0"))?.value).toBe("0");
-      // oxlint-disable-next-line unicorn/no-thenable -- etcd's word for the branch
       await from.txn({ then: [op.put("follow/a", "1"), op.put("follow/b", "1"), op.delete("follow/0")] });
       await from.put("follow/a", "2");
       const { header } = await from.put("follow/last", "x");
@@ -225,7 +224,6 @@ describe.each(targets)("mirror", (target) => {
       const keys = Array.from({ length: 10 }, (_, index) => `split/x${index}`);
       await using seen = to.watch("at-split");
       await seen.started;
-      // oxlint-disable-next-line unicorn/no-thenable -- etcd's word for the branch
       const { header } = await from.txn({ then: keys.map((key) => op.put(key, "1")) });
       await running;
       const { kvs } = await to.list({ prefix: "split/x" }, { sort: { by: "mod" } });

@@ -21,8 +21,8 @@ import {
 import { afterEach, describe, expect, it } from "vitest";
 import { createClient } from "../../src/client/index.js";
 import { instrument } from "../../src/client/otel/index.js";
+import { startTcpProxy } from "../../src/server/testing/tcp-proxy.js";
 import { startGrpcStub } from "../support/grpc-stub.js";
-import { startTcpProxy } from "../support/tcp-proxy.js";
 
 /** A span that remembers. */
 class RecordedSpan implements Span {

@@ -6,8 +6,8 @@ import { HealthDefinition } from "../../proto/gen/etcd/health.js";
 import { LockDefinition } from "../../proto/gen/etcd/lock.js";
 import * as rpc from "../../proto/gen/etcd/rpc.js";
 import { createClient, type EtcdClient, LeaseLostError } from "../../src/client/index.js";
+import { startTcpProxy } from "../../src/server/testing/tcp-proxy.js";
 import { type RealEtcd, realEtcdDirectory } from "../support/real-etcd.js";
-import { startTcpProxy } from "../support/tcp-proxy.js";
 import { blockName, skips, targets } from "./targets.js";
 
 interface Service {

@@ -13,8 +13,8 @@ import { grpcTransport } from "../../src/client/connection/lazy-grpc.js";
 import type { Connection, ConnectionEvent, TransportError, WireCall } from "../../src/client/connection/transport.js";
 import { type ClientOptions, createClient } from "../../src/client/index.js";
 import { settingsOf } from "../../src/client/options.js";
+import { startTcpProxy } from "../../src/server/testing/tcp-proxy.js";
 import { startGrpcStub } from "../support/grpc-stub.js";
-import { startTcpProxy } from "../support/tcp-proxy.js";
 
 const range = kvMethods.range.fromPartial({ key: new Uint8Array([1]) });
 const plainCall: WireCall = { metadata: { "client-api-version": "3.7" }, deadlineMs: 15_000, signal: undefined };

@@ -1,8 +1,8 @@
 /** Lives of watches, after the cases of etcd's own Go client: many on one key, cancelled early, late and while cut off. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createClient, type EtcdClient } from "../../src/client/index.js";
+import { startTcpProxy, type TcpProxy } from "../../src/server/testing/tcp-proxy.js";
 import type { RealEtcd } from "../support/real-etcd.js";
-import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
 import { blockName, skips, targets } from "./targets.js";
 import { keyOf, revisionOf, revisions, take, watcherCount } from "./watching.js";
 

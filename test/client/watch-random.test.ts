@@ -16,8 +16,8 @@ import {
   type WatchEvent,
   type WatchOptions,
 } from "../../src/client/index.js";
+import { startTcpProxy, type TcpProxy } from "../../src/server/testing/tcp-proxy.js";
 import type { RealEtcd } from "../support/real-etcd.js";
-import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
 import { blockName, skips, targets } from "./targets.js";
 import { keyOf, revisionOf } from "./watching.js";
 
@@ -216,7 +216,6 @@ async function writer({ direct, history, random }: World, phase: { over: boolean
     } else if (choice < 0.7) history.put((await direct.put(key, "v".repeat(random() * 300))).header.revision, key);
     else if (choice < 0.85) {
       const keys = Array.from({ length: 20 }, (_, index) => `${key.slice(0, 3)}t${String(index).padStart(2, "0")}`);
-      // oxlint-disable-next-line unicorn/no-thenable -- etcd's word for the branch
       const { header } = await direct.txn({ then: keys.map((each) => op.put(each, "v".repeat(500))) });
       for (const each of keys) history.put(header.revision, each);
     } else {

@@ -57,7 +57,6 @@ export class Destination {
   async write(operations: readonly Op[], position: Position): Promise<void> {
     const { checkpoint: key } = this.options;
     if (key !== undefined) await this.writeGuarded(key, operations, position);
-    // oxlint-disable-next-line unicorn/no-thenable -- etcd's word for the branch; an array is no thenable
     else if (operations.length > 0) await this.kv.txn({ then: operations }, this.call());
   }
 
@@ -76,7 +75,6 @@ export class Destination {
       this.kv.txn(
         {
           if: [cmp.modRevision(key).equal(this.modRevision)],
-          // oxlint-disable-next-line unicorn/no-thenable -- etcd's word for the branch; an array is no thenable
           then: [...operations, put],
           else: [op.get(key)] as const,
         },

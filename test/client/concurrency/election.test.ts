@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import { campaign, leader, observeLeader, session } from "../../../src/client/concurrency/index.js";
 import { createClient, formatId, op, utf8 } from "../../../src/client/index.js";
-import { startTcpProxy } from "../../support/tcp-proxy.js";
+import { startTcpProxy } from "../../../src/server/testing/tcp-proxy.js";
 import { onTargets, type Stage } from "./on-targets.js";
 
 async function candidates({ client }: Stage, election: string, count: number): Promise<void> {

@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { type Held, lock } from "../../../src/client/concurrency/index.js";
 import { createClient, isEtcdError } from "../../../src/client/index.js";
-import { startTcpProxy, type TcpProxy } from "../../support/tcp-proxy.js";
+import { startTcpProxy, type TcpProxy } from "../../../src/server/testing/tcp-proxy.js";
 import { Contest, seededRandom } from "./contest.js";
 import { onTargets, type Stage } from "./on-targets.js";
 

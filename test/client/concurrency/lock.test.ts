@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import { type Held, LockLostError, lock, session, tryLock, withLock } from "../../../src/client/concurrency/index.js";
 import { createClient, formatId, op, utf8 } from "../../../src/client/index.js";
-import { startTcpProxy } from "../../support/tcp-proxy.js";
+import { startTcpProxy } from "../../../src/server/testing/tcp-proxy.js";
 import { onTargets, type Stage, warningsOf } from "./on-targets.js";
 
 /** Resolves when so many keys stand in line. */

@@ -2,7 +2,7 @@
 import { expect, it, vi } from "vitest";
 import { type Isolation, stm } from "../../../src/client/concurrency/index.js";
 import { createClient, type EtcdClient, json } from "../../../src/client/index.js";
-import { startTcpProxy } from "../../support/tcp-proxy.js";
+import { startTcpProxy } from "../../../src/server/testing/tcp-proxy.js";
 import { onTargets, warningsOf } from "./on-targets.js";
 
 const pinned: readonly Isolation[] = ["serializable-snapshot", "serializable"];

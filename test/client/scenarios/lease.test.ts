@@ -2,8 +2,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { createClient, type EtcdClient, LeaseLostError } from "../../../src/client/index.js";
+import { startTcpProxy, type TcpProxy } from "../../../src/server/testing/tcp-proxy.js";
 import type { RealEtcd } from "../../support/real-etcd.js";
-import { startTcpProxy, type TcpProxy } from "../../support/tcp-proxy.js";
 import { blockName, skips, targets } from "../targets.js";
 
 const hourMs = 3_600_000;

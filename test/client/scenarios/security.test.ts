@@ -10,9 +10,9 @@ import {
   type LogEntry,
   observe,
 } from "../../../src/client/index.js";
+import { startTcpProxy } from "../../../src/server/testing/tcp-proxy.js";
 import { Authority } from "../../support/certificates.js";
 import type { RealEtcd } from "../../support/real-etcd.js";
-import { startTcpProxy } from "../../support/tcp-proxy.js";
 import { blockName, skips, targets } from "../targets.js";
 
 const root = { username: "root", password: "root's own password" };

@@ -9,12 +9,12 @@ import { promisify } from "node:util";
 import { build } from "esbuild";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { CompactedError, createClient, type EtcdClient, type WatchEvent } from "../../../src/client/index.js";
+import { startTcpProxy, type TcpProxy } from "../../../src/server/testing/tcp-proxy.js";
 import { Cluster, quickTicks } from "../../support/cluster.js";
 import { settled } from "../../support/leader.js";
 import { Links } from "../../support/links.js";
 import { etcdIn, litecd } from "../../support/member.js";
 import { type RealEtcd, realEtcdDirectory } from "../../support/real-etcd.js";
-import { startTcpProxy, type TcpProxy } from "../../support/tcp-proxy.js";
 import { blockName, skips, targets } from "../targets.js";
 import { follow, revisionOf, revisions, take, watcherCount } from "../watching.js";
 

@@ -2,8 +2,8 @@
 /* oxlint-disable unicorn/no-thenable -- `then` is etcd's word for a branch; an array is no thenable */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { cmp, createClient, type EtcdClient, op } from "../../../src/client/index.js";
+import { startTcpProxy, type TcpProxy } from "../../../src/server/testing/tcp-proxy.js";
 import type { RealEtcd } from "../../support/real-etcd.js";
-import { startTcpProxy, type TcpProxy } from "../../support/tcp-proxy.js";
 import { blockName, skips, targets } from "../targets.js";
 
 describe.each(targets)("write scenarios", (target) => {

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Message } from "../../../src/server/raft/types.js";
 import { type Clock, systemClock } from "../../../src/server/runtime/clock.js";
+import { startTcpProxy } from "../../../src/server/testing/tcp-proxy.js";
 import { freePort } from "../../support/free-ports.js";
-import { startTcpProxy } from "../../support/tcp-proxy.js";
 import { append, clusterId, heartbeat, linkAll, proposal, startRoom, type TestRoom } from "./harness.js";
 import { startThrottle } from "./throttle.js";
 

@@ -3,9 +3,9 @@ import { describe, expect, it } from "vitest";
 import type { Answer, Question } from "../../../proto/gen/internal/peer.js";
 import { strangerAsker } from "../../../src/server/peer/ask.js";
 import { silentLogger } from "../../../src/server/runtime/logger.js";
+import { startTcpProxy } from "../../../src/server/testing/tcp-proxy.js";
 import { defaultDialer } from "../../../src/server/tls/open.js";
 import { freePort } from "../../support/free-ports.js";
-import { startTcpProxy } from "../../support/tcp-proxy.js";
 import { linkAll, startRoom, type TestRoom } from "./harness.js";
 
 const patience = { timeout: 10_000, interval: 2 };

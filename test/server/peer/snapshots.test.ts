@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SnapshotPart } from "../../../proto/gen/internal/raft.js";
 import { methods } from "../../../src/server/peer/connection.js";
 import type { OutgoingSnapshot, SnapshotHead, SnapshotSink } from "../../../src/server/replica/peers.js";
-import { startTcpProxy } from "../../support/tcp-proxy.js";
+import { startTcpProxy } from "../../../src/server/testing/tcp-proxy.js";
 import { clusterId, heartbeat, helloMetadata, linkAll, sameBytes, startRoom, type TestRoom } from "./harness.js";
 
 const patience = { timeout: 10_000, interval: 2 };
