@@ -23,6 +23,7 @@ export class Writers {
   private readonly writing: Writing;
   private readonly latenciesMs: number[] = [];
   private readonly errors = new Map<string, number>();
+  private lastAnswerMs = 0;
 
   constructor(writing: Writing) {
     this.writing = writing;
@@ -38,7 +39,7 @@ export class Writers {
     const { clock, clients } = this.writing;
     const startedMs = clock.now();
     await Promise.all(Array.from({ length: clients }, () => this.writer()));
-    return summary(this.latenciesMs, clock.now() - startedMs, this.errors);
+    return summary(this.latenciesMs, this.lastAnswerMs - startedMs, this.errors);
   }
 
   private async writer(): Promise<void> {
@@ -52,6 +53,7 @@ export class Writers {
         const text = errorText(error);
         this.errors.set(text, (this.errors.get(text) ?? 0) + 1);
       }
+      this.lastAnswerMs = clock.now();
     }
   }
 }

@@ -38,7 +38,9 @@ export class ProgressLine implements Disposable {
 
   private draw(): void {
     const text = harmless(Buffer.from(this.text()));
-    process.stderr.write(wipe + text.slice(0, process.stderr.columns - 1));
+    // Some terminals do not tell their width, and say 0.
+    const width = process.stderr.columns || 80;
+    process.stderr.write(wipe + text.slice(0, width - 1));
   }
 }
 
