@@ -106,12 +106,12 @@ describe("the types", () => {
     { module: "nodenext", resolution: "nodenext" },
     { module: "preserve", resolution: "bundler" },
   ])("stand up to a strict program that resolves as $resolution does", async ({ module, resolution }) => {
-    const compile = [
-      join(root, "node_modules/typescript/bin/tsc"),
-      ...["--noEmit", "--strict", "--skipLibCheck", "false", "--exactOptionalPropertyTypes", "--target", "es2023"],
-      ...["--lib", "es2023,esnext.disposable", "--module", module, "--moduleResolution", resolution],
-      ...["--typeRoots", join(root, "node_modules/@types"), "--types", "node", "user.ts"],
-    ];
+    const flags =
+      `--noEmit --strict --skipLibCheck false --exactOptionalPropertyTypes --target es2023 --lib es2023,esnext.disposable ` +
+      `--types node --module ${module} --moduleResolution ${resolution}`;
+    const types = join(root, "node_modules/@types");
+    const compiler = join(root, "node_modules/typescript/bin/tsc");
+    const compile = [compiler, ...flags.split(" "), "--typeRoots", types, "user.ts"];
     await writeFile(join(project.directory, "user.ts"), typedProgram);
     const { stdout } = await project.command(process.execPath, compile).catch((error: { stdout: string }) => error);
     expect(stdout).toBe("");

@@ -9,8 +9,13 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const read = (name: string): string => readFileSync(join(root, name), "utf8");
 const guides = readdirSync(join(root, "docs/guides")).map((name) => `docs/guides/${name}`);
 const documents = [
-  ...["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"],
-  ...["docs/README.md", "examples/README.md", ...guides],
+  "README.md",
+  "ARCHITECTURE.md",
+  "CONTRIBUTING.md",
+  "CHANGELOG.md",
+  "docs/README.md",
+  "examples/README.md",
+  ...guides,
 ];
 const scripts = Object.keys((JSON.parse(read("package.json")) as { scripts: Record<string, string> }).scripts);
 
