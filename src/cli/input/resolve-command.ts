@@ -45,7 +45,7 @@ export function resolveCommand<Node extends CommandNode>(
     const child = full === undefined ? undefined : children[full];
     if (full === undefined || child === undefined) {
       const program = found.path.length === 0 ? "etcdctl" : found.node.program;
-      if (name !== undefined && program !== undefined) throw unknownCommand(program, name, Object.keys(children));
+      if (name !== undefined && program !== undefined) throw unknownCommand(program, name, ownNames(children));
       return found;
     }
     const words = found.words.filter((_, index) => index !== at);
@@ -75,8 +75,13 @@ function takesNextWord(word: string, flags: FlagTable): boolean {
 /** The full name for an exact name or an unambiguous prefix. */
 function match(children: Readonly<Record<string, CommandNode>>, name: string): string | undefined {
   if (Object.hasOwn(children, name)) return name;
-  const candidates = Object.keys(children).filter((child) => child.startsWith(name));
+  const candidates = ownNames(children).filter((child) => child.startsWith(name));
   return candidates.length === 1 ? candidates[0] : undefined;
+}
+
+/** Another program's tree has to be named in full, so that what etcdctl understands or suggests stays the same. */
+function ownNames(children: Readonly<Record<string, CommandNode>>): string[] {
+  return Object.keys(children).filter((name) => children[name]?.program === undefined);
 }
 
 function unknownCommand(program: string, name: string, known: readonly string[]): UnknownCommand {
@@ -86,7 +91,7 @@ function unknownCommand(program: string, name: string, known: readonly string[])
 }
 
 /** Names within two edits of what was typed, and names that start with it. */
-export function suggestions(typed: string, known: readonly string[]): readonly string[] {
+function suggestions(typed: string, known: readonly string[]): readonly string[] {
   const lower = typed.toLowerCase();
   return known
     .filter((name) => editDistance(lower, name.toLowerCase()) <= 2 || name.toLowerCase().startsWith(lower))

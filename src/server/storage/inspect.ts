@@ -102,5 +102,6 @@ function factsOf(database: Database, { meta, members }: StateTables): StateFileF
 /** Damage, another schema, another program's file: nothing that this member could use. */
 function isUnusable(error: unknown): boolean {
   if (error instanceof StorageFailure) return error.reason === "corrupt";
-  return error instanceof StorageRefused || error instanceof InvariantError;
+  if (error instanceof StorageRefused) return error.reason !== "missingDriver";
+  return error instanceof InvariantError;
 }

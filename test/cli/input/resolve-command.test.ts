@@ -1,7 +1,7 @@
 /** Which command a line means. */
 import { describe, expect, it } from "vitest";
 import { commandTree, type Group, type HelpNode, type Leaf, type Root } from "../../../src/cli/command-tree.js";
-import { resolveCommand, suggestions } from "../../../src/cli/input/resolve-command.js";
+import { resolveCommand } from "../../../src/cli/input/resolve-command.js";
 
 function resolved(...argv: string[]) {
   const { path, words } = resolveCommand<Root | Group | Leaf | HelpNode>(commandTree, argv);
@@ -45,7 +45,13 @@ describe("an unknown command", () => {
   });
 
   it("that is an ambiguous prefix draws all it could be", () => {
-    expect(suggestions("l", Object.keys(commandTree.children))).toEqual(["del", "lease", "lock"]);
+    expect(() => resolved("l")).toThrow("\n\nDid you mean this?\n\tdel\n\tlease\n\tlock\n");
+  });
+
+  it("never draws the name of another program's tree, which no prefix stands for either", () => {
+    expect(() => resolved("utll")).toThrow(/^unknown command "utll" for "etcdctl"$/);
+    expect(resolved("u").path).toBe("user");
+    expect(resolved("utl", "version").path).toBe("utl version");
   });
 
   it("draws nothing when nothing is near", () => {

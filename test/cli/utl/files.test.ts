@@ -316,7 +316,7 @@ describe.skipIf(realEtcdMissing !== undefined)("files of a real etcd (LITECD_TES
 });
 
 describe("the tree of etcdutl", () => {
-  it("is a program of its own: unknown commands and flags are errors, groups and help are not", async () => {
+  it("is a program of its own, which no prefix stands for: unknown commands and flags are errors, groups and help are not", async () => {
     expect(await litectl(["utl", "nosuch"])).toEqual({
       exitCode: 1,
       stdout: "",
@@ -331,6 +331,7 @@ describe("the tree of etcdutl", () => {
     for (const argv of [["utl"], ["utl", "help"], ["help", "utl"]]) {
       expect(await run(...argv)).toMatch(/Usage:\n {2}etcdutl \[command\]/);
     }
+    expect(await run("u")).toContain("etcdctl user [command]");
     expect(await run("utl", "snapshot", "nosuch")).toContain("etcdutl snapshot [command]");
     expect(await run("utl", "help", "snapshot", "restore")).toContain("--bump-revision");
   });
