@@ -73,6 +73,7 @@ const offlineTool: Group = {
   title: "utility",
   summary: "etcdutl: works on snapshots and data directories, without a server",
   children: {
+    completion: leaf("utility", () => import("./commands/utl/completion.js")),
     defrag: leaf("utility", () => import("./commands/utl/defrag.js")),
     hashkv: leaf("utility", () => import("./commands/utl/hashkv.js")),
     help: { kind: "help", title: "utility" },

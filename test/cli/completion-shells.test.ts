@@ -69,6 +69,15 @@ describe("bash", () => {
     expect(await completeInBash(line, words)).toEqual(expected);
   });
 
+  it("completes etcdutl, which stands for litectl utl", async () => {
+    const script = `
+      source <(litectl utl completion bash)
+      COMP_LINE="etcdutl snapshot st" COMP_POINT=19 COMP_WORDS=(etcdutl snapshot st) COMP_CWORD=2
+      __etcdutl_complete
+      printf '%s\\n' "\${COMPREPLY[@]}"`;
+    expect(await lines("bash", ["--norc", "--noprofile", "-c", script])).toEqual(["status"]);
+  });
+
   it("evaluates nothing that stands on the line", async () => {
     const line = 'litectl get "$(echo surprise >&2)" `echo surprise >&2` ';
     expect(await completeInBash(line, ["litectl", "get", '"$(echo surprise >&2)"', "`echo surprise >&2`", ""])).toEqual(

@@ -1,7 +1,6 @@
 /** `completion`: the script that makes a shell complete litectl's command lines (spec/cli.md 8.22, 11.1). */
 import { BaseCommand, type Call, oclifFlags } from "../base-command.js";
-import { shells } from "../completion/kinds.js";
-import { completionScript } from "../completion/scripts.js";
+import { scriptFor } from "../completion/scripts.js";
 import { writeOut } from "../terminal.js";
 
 const flags = {} as const;
@@ -23,9 +22,8 @@ export default class Completion extends BaseCommand<typeof flags> {
   protected readonly tables = { own: flags };
 
   protected async execute({ args }: Call<typeof flags>): Promise<void> {
-    if (args.length !== 1) throw await this.refusal(`accepts 1 arg(s), received ${args.length}`);
-    const shell = shells.find((known) => known === args[0]);
-    if (shell === undefined) throw await this.refusal(`invalid argument "${args[0]}" for "etcdctl completion"`);
-    await writeOut(completionScript(shell, { name: "litectl", prefix: [] }));
+    const answer = scriptFor(args, { name: "litectl", prefix: [] }, "etcdctl");
+    if (answer.kind === "refused") throw await this.refusal(answer.message);
+    await writeOut(answer.text);
   }
 }

@@ -2,19 +2,19 @@
  * The scripts that `completion SHELL` prints. They know no command: they hand the words up to the cursor to `__complete`,
  * literally and without evaluating anything of the line, and show what it answers.
  */
-import type { shells } from "./kinds.js";
+import { shells } from "./kinds.js";
 
-export type Shell = (typeof shells)[number];
+type Shell = (typeof shells)[number];
 
 /** For whom a script is. */
-export interface Program {
+interface Program {
   /** The word that is completed, such as `litectl`. */
   readonly name: string;
   /** Words of litectl that the name stands for: `utl` for etcdutl. */
   readonly prefix: readonly string[];
 }
 
-export function completionScript(shell: Shell, program: Program): string {
+function completionScript(shell: Shell, program: Program): string {
   switch (shell) {
     case "bash":
       return bash(program);
@@ -189,4 +189,19 @@ Register-ArgumentCompleter -Native -CommandName '${name}' -ScriptBlock {
     }
 }
 `;
+}
+
+/** What `completion ARGS` answers: a script, or what is wrong with the arguments in the parser's words. */
+export type ScriptAnswer =
+  | { readonly kind: "script"; readonly text: string }
+  | { readonly kind: "refused"; readonly message: string };
+
+/** `called` is etcd's own name of the program, which its messages have. */
+export function scriptFor(args: readonly string[], program: Program, called: "etcdctl" | "etcdutl"): ScriptAnswer {
+  if (args.length !== 1) return { kind: "refused", message: `accepts 1 arg(s), received ${args.length}` };
+  const shell = shells.find((known) => known === args[0]);
+  if (shell === undefined) {
+    return { kind: "refused", message: `invalid argument "${args[0]}" for "${called} completion"` };
+  }
+  return { kind: "script", text: completionScript(shell, program) };
 }
