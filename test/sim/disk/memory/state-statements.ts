@@ -160,6 +160,7 @@ const metaStatements: Works = [
     "DELETE FROM mark WHERE idx NOT IN (SELECT idx FROM mark ORDER BY idx DESC LIMIT 8)",
     run(({ mark }) => mark.cut(0, mark.all.length - 8)),
   ],
+  ["DELETE FROM mark", run(({ mark }) => mark.cut(0, mark.all.length))],
 ];
 
 const smallStatements: Works = [
@@ -198,6 +199,7 @@ const smallStatements: Works = [
       return found === undefined ? undefined : { id: found };
     }),
   ],
+  ["DELETE FROM removed", run(({ removed }) => removed.cut(0, removed.all.length))],
   ["SELECT id FROM removed ORDER BY id", many(({ removed }) => removed.all.map((id) => ({ id })))],
   [
     "INSERT INTO removed(id) VALUES (?)",
