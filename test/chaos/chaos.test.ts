@@ -17,7 +17,7 @@ import { realEtcdDirectory } from "../support/real-etcd.js";
 import { compiler } from "../support/slow-disk.js";
 import { type ChaosReport, runChaos } from "./run.js";
 
-const minutes = Number(process.env["LITECD_CHAOS_MINUTES"] ?? (process.env["CI"] === "true" ? 1.5 : 0.5));
+const minutes = Number(process.env["LITECD_CHAOS_MINUTES"] ?? (process.env["CI"] === "true" ? 0.75 : 0.5));
 const seed = Number(process.env["LITECD_CHAOS_SEED"] ?? randomInt(2 ** 31));
 const target = process.env["LITECD_CHAOS_TARGET"] ?? "litecd";
 const main = fileURLToPath(new URL("../../dist/server/main.js", import.meta.url));
