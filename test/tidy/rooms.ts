@@ -98,7 +98,7 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   // Only where tokens are made: a server without jwt never loads it.
   jose: ["src/server/api/auth/jwt-tokens.ts"],
   "prom-client": ["src/server/http/"],
-  "reflect-metadata": ["src/server/tls/self-signed.ts", "src/server/testing/"],
+  "reflect-metadata": ["src/server/tls/self-signed.ts"],
   tinyqueue: ["src/server/replica/"],
   yaml: ["src/cli/", "src/server/config/"],
 };

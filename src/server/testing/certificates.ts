@@ -3,6 +3,7 @@ import { webcrypto } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type * as X509 from "@peculiar/x509";
+import { certificateLibrary } from "../tls/self-signed.js";
 import type { KeyPairFiles } from "../tls/types.js";
 import type { TestCertificates } from "./types.js";
 
@@ -21,7 +22,7 @@ const loopback = [
 ] as const;
 
 interface Authority {
-  readonly x509: typeof X509;
+  readonly x509: ReturnType<typeof certificateLibrary>;
   readonly certificate: X509.X509Certificate;
   readonly keys: webcrypto.CryptoKeyPair;
 }
@@ -46,9 +47,7 @@ export async function makeCertificates(directory: string): Promise<ServerCertifi
 }
 
 async function makeAuthority(): Promise<Authority> {
-  // The certificate library stands on the first one and does not bring it in.
-  await import("reflect-metadata");
-  const x509 = await import("@peculiar/x509");
+  const x509 = certificateLibrary();
   const keys = await makeKeys();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     name: "CN=litecd test authority",

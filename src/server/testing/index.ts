@@ -100,8 +100,12 @@ async function joinRunning(options: TestServerOptions, running: readonly string[
     reset: removeKeys,
     close: async () => {
       await clients.close();
-      await removeKeys();
-      await faults?.close();
+      try {
+        await removeKeys();
+      } finally {
+        // An etcd that is gone by now must not keep the proxies, and with them the process.
+        await faults?.close();
+      }
     },
     [Symbol.asyncDispose]: () => server.close(),
   };

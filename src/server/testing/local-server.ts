@@ -42,8 +42,11 @@ async function startOnce(options: TestServerOptions): Promise<LocalServer> {
   const members: LocalMember[] = [];
   const close = async (): Promise<void> => {
     await faults?.close();
-    await Promise.all(members.map((member) => member.stop()));
-    await rm(directory, { recursive: true, force: true });
+    try {
+      await Promise.all(members.map((member) => member.stop()));
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
   };
   try {
     const certificates = secured(options) ? await makeCertificates(directory) : undefined;

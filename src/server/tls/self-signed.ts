@@ -63,7 +63,7 @@ function replaceFile(path: string, text: string): void {
  * Chrome and gRPC for most languages, does not accept.
  */
 async function makePair({ hosts, validityYears }: SelfSignedOptions) {
-  const x509 = loadLibrary();
+  const x509 = certificateLibrary();
   const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const nowMs = Date.now();
@@ -90,8 +90,8 @@ async function makePair({ hosts, validityYears }: SelfSignedOptions) {
   };
 }
 
-/** Costs some milliseconds and is needed once in a member's life. */
-function loadLibrary(): typeof import("@peculiar/x509") {
+/** What makes certificates: an optional package, which costs some milliseconds to load. Throws an error that says how to get it. */
+export function certificateLibrary(): typeof import("@peculiar/x509") {
   const load = createRequire(import.meta.url);
   try {
     load("reflect-metadata"); // the library stands on it and does not bring it in

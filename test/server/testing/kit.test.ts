@@ -204,6 +204,15 @@ describe.skipIf(realEtcdMissing !== undefined)("an etcd that runs already", () =
     }
   });
 
+  it("that is gone when the test ends is an error, and leaves no proxy behind", async () => {
+    const etcd = await startRealEtcd();
+    const server = await startTestServer({ endpoint: etcd.endpoint, faults: true });
+    const { endpoint } = server.fault.proxy(0);
+    await etcd.stop();
+    await expect(server.close()).rejects.toMatchObject({ code: "ConnectFailed" });
+    await expect(fetch(endpoint)).rejects.toMatchObject({ cause: { code: "ECONNREFUSED" } });
+  });
+
   it("that does not answer is an error that names it", async () => {
     await expect(startTestServer({ endpoint: "127.0.0.1:1" })).rejects.toThrow(/127\.0\.0\.1:1/);
   });
